@@ -1,0 +1,96 @@
+# Needs Python 3.11 or newer with pip, and make; everything else is fetched into .venv by the first target that needs it.
+# `make help` says what there is.
+
+PYTHON ?= python3
+PORT ?= 8000
+DATA ?= ./.data
+ARGS ?=
+PYTEST_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+MANIFESTS := pyproject.toml uv.lock $(wildcard plugins/*/pyproject.toml examples/*/pyproject.toml)
+SOURCES := src plugins examples tests scripts
+
+# The environment is .venv whatever else is active, on the interpreter that made it.
+export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
+export UV_PYTHON_DOWNLOADS := never
+export COVERAGE_FILE := $(CURDIR)/.coverage
+unexport VIRTUAL_ENV
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help install run dev demo bench test proof check lint format types layers docs docs-serve contracts wheels clean
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+
+install: $(INSTALLED) ## make .venv with everything in it (other targets do this by themselves)
+
+$(INSTALLED): $(MANIFESTS)
+	@echo "== install into $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "ticketkit needs Python 3.11 or newer, and this is " + sys.version.split()[0] + ": say make PYTHON=python3.13, for one")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install -qq --disable-pip-version-check uv
+	@$(BIN)/uv sync --quiet --all-packages --all-groups --locked
+	@touch $@
+
+run: install ## all five services on http://127.0.0.1:$PORT, data in $DATA
+	@exec $(BIN)/ticketkit-marketplace run --port $(PORT) --data $(DATA) $(ARGS)
+
+dev: install ## the same, started anew whenever a file is saved
+	@exec $(BIN)/ticketkit-marketplace run --reload --port $(PORT) --data $(DATA) $(ARGS)
+
+demo: install ## 1,000 buyers go for 200 Hamilton seats, then the books are checked
+	@exec $(BIN)/ticketkit-marketplace demo $(ARGS)
+
+bench: install ## locks a second and requests a second, beside their limits
+	@exec $(BIN)/ticketkit-marketplace bench $(ARGS)
+
+test: install ## the tests, with coverage (what CI runs)
+	@echo "== tests"
+	@$(BIN)/coverage erase
+	@status=0; $(BIN)/coverage run -m pytest -m "not proof" $(PYTEST_ARGS) || status=$$?; \
+	echo "== coverage"; $(BIN)/coverage combine --quiet && $(BIN)/coverage report || status=1; exit $$status
+
+proof: install ## the proofs that take longer
+	@echo "== proofs"
+	@$(BIN)/python -m pytest -m proof $(PYTEST_ARGS)
+
+check: lint types layers contracts docs wheels ## everything that a machine can say without running the tests
+
+lint: install
+	@echo "== ruff"
+	@$(BIN)/ruff check --quiet $(SOURCES)
+	@$(BIN)/ruff format --quiet --check $(SOURCES)
+
+format: install ## put the code into its form
+	@$(BIN)/ruff check --quiet --fix-only $(SOURCES)
+	@$(BIN)/ruff format --quiet $(SOURCES)
+
+types: install
+	@echo "== mypy"
+	@$(BIN)/mypy
+
+layers: install
+	@echo "== import-linter"
+	@$(BIN)/lint-imports --no-timings
+
+contracts: install
+	@echo "== contracts"
+	@$(BIN)/ticketkit events check docs/contracts
+
+docs: install ## build the documentation into site/
+	@echo "== documentation"
+	@$(BIN)/mkdocs build --quiet --strict
+
+docs-serve: install ## show the documentation on http://127.0.0.1:8001
+	@exec $(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001
+
+wheels: install ## build every wheel and try each one alone in an empty environment
+	@echo "== wheels"
+	@$(BIN)/python scripts/check_wheels.py
+
+clean: ## remove what the other targets made, except data
+	rm -rf $(VENV) site dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

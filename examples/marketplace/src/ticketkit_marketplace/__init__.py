@@ -1,0 +1,1 @@
+"""The example marketplace of ticketkit: five services in one process."""

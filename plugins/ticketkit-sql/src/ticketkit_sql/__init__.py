@@ -1,0 +1,1 @@
+"""Storage and timers for ticketkit on SQLAlchemy."""
