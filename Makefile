@@ -11,7 +11,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 MANIFESTS := pyproject.toml uv.lock $(wildcard plugins/*/pyproject.toml examples/*/pyproject.toml)
-SOURCES := src plugins examples tests scripts
+SOURCES := conftest.py src plugins examples tests scripts
+MEMBERS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml examples/*/pyproject.toml))
 
 # The environment is .venv whatever else is active, on the interpreter that made it.
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
@@ -71,11 +72,12 @@ format: install ## put the code into its form
 
 types: install
 	@echo "== mypy"
-	@$(BIN)/mypy
+	@$(BIN)/mypy --no-error-summary conftest.py src tests scripts
+	@for member in $(MEMBERS); do MYPYPATH=$$member/src:$$member/tests $(BIN)/mypy --no-error-summary $$member || exit; done
 
 layers: install
 	@echo "== import-linter"
-	@$(BIN)/lint-imports --no-timings
+	@$(BIN)/lint-imports --no-logo
 
 contracts: install
 	@echo "== contracts"
