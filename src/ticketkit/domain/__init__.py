@@ -1,0 +1,1 @@
+"""Pure rules over frozen values: no I/O, no clock, no randomness."""

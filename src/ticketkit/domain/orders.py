@@ -1,0 +1,372 @@
+"""Decisions of buyers about their orders: place, keep some tickets, cancel; and expiry.
+
+A lock is `Ticket.order_id` of an open order. Whatever frees or sells a ticket names the order it acts for and is void
+for a ticket that belongs to another one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ticketkit.domain.decision import Changes, Command, Fact, Need, State
+from ticketkit.domain.entities import (
+    CancelReason,
+    Holds,
+    Key,
+    Line,
+    LiveEvent,
+    LiveEventStatus,
+    Order,
+    OrderStatus,
+    Ticket,
+    TicketStatus,
+    holds_id,
+    key_of,
+)
+from ticketkit.domain.errors import Conflict, InvalidInput, InvalidMoney, LimitReached, NotOnSale, OrderClosed
+from ticketkit.domain.tickets import unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from ticketkit.domain.policy import Policy
+
+
+def stale(order: Order, now: datetime) -> bool:
+    """Whether an order's lock is past its time: whoever asks for one of its tickets gets it."""
+    return order.status is OrderStatus.CREATED and now >= order.expires_at
+
+
+def order_keys(order: Order) -> tuple[Key, ...]:
+    """All that a decision about this order may change."""
+    holds = {holds_id(order.buyer_id, line.event_id) for line in order.lines if line.ticket_id}
+    return (key_of(order), *(Ticket.key(id) for id in order.ticket_ids), *(Holds.key(id) for id in sorted(holds)))
+
+
+def place(
+    state: State,
+    command: Command,
+    *,
+    buyer_id: str,
+    ticket_ids: Sequence[str],
+    policy: Policy,
+    lines: Sequence[Line] = (),
+) -> Changes | Need:
+    """Lock tickets for a buyer, all or none; the order's id is the command's first fresh one.
+
+    A ticket whose lock is past its time is taken over: its stale order is cancelled, and that order's other tickets
+    are free, in the same commit.
+
+    Args:
+        state: Starts with the tickets; asks for the rest.
+        command: Brings the order's id.
+        buyer_id: For whom.
+        ticket_ids: 1 to `policy.tickets_per_order`, each once.
+        policy: As resolved for this order.
+        lines: Fees and taxes, in the tickets' currency.
+
+    Raises:
+        InvalidInput: No ticket, one twice, several currencies, or too many for one order.
+        NotFound: A ticket does not exist.
+        TicketUnavailable: A ticket is locked, sold or withdrawn.
+        NotOnSale: Its live event is not on sale yet, has started or is cancelled.
+        Conflict: It is the buyer's own.
+        LimitReached: The buyer has too many on hold for the live event.
+    """
+    _check_count(ticket_ids, policy)
+    if need := state.missing(Ticket.key(id) for id in ticket_ids):
+        return need
+    tickets = [state.require(Ticket, id) for id in ticket_ids]
+    if need := _place_needs(state, tickets, buyer_id):
+        return need
+    blocking = _stale_orders(state, tickets)
+    if need := state.missing(key for order in blocking for key in order_keys(order)):
+        return need
+    for ticket in tickets:
+        _check_ticket(state, ticket, buyer_id, policy)
+    order = Order(
+        id=command.fresh[0],
+        buyer_id=buyer_id,
+        lines=(*(_line(ticket) for ticket in tickets), *lines),
+        policy=policy,
+        expires_at=state.now + policy.hold,
+        placed_until=state.now + policy.hold,
+        created_at=state.now,
+    )
+    if len({line.amount.currency for line in order.lines}) > 1:
+        msg = "The tickets of one order have one currency."
+        raise InvalidMoney(msg, code="mixed_currencies", field="ticket_ids")
+    draft = _Draft(state)
+    for old in blocking:
+        draft.cancel(old, CancelReason.TAKEN_OVER)
+    draft.lock(order)
+    return draft.changes(answer=order, tickets=True)
+
+
+def keep(state: State, order_id: str, *, buyer_id: str, ticket_ids: Sequence[str]) -> Changes | Need:
+    """Drop all tickets of an order but these; the others are free in the same commit.
+
+    Raises:
+        NotFound: There is no such order of this buyer.
+        InvalidInput: None is kept (cancel instead), or one is not of this order.
+        OrderClosed: The order is not `created` any more, or past its time.
+    """
+    order = own(state, order_id, buyer_id)
+    if need := state.missing(order_keys(order)):
+        return need
+    _check_open(state, order)
+    if not ticket_ids:
+        msg = "An order keeps at least one ticket; to drop all, cancel it."
+        raise InvalidInput(msg, code="no_tickets", field="ticket_ids")
+    if strange := [id for id in ticket_ids if id not in order.ticket_ids]:
+        msg = "The order has no such ticket."
+        raise InvalidInput(msg, code="ticket_not_in_order", field="ticket_ids", ticket_ids=strange)
+    dropped = [id for id in order.ticket_ids if id not in ticket_ids]
+    if not dropped:
+        return Changes(answer=(order, *(state.require(Ticket, id) for id in order.ticket_ids)))
+    draft = _Draft(state)
+    draft.drop(order, dropped)
+    return draft.changes(answer=draft.order(order.id), tickets=True)
+
+
+def cancel(state: State, order_id: str, *, buyer_id: str) -> Changes | Need:
+    """Cancel an order as its buyer; its tickets are free in the same commit.
+
+    Raises:
+        NotFound: There is no such order of this buyer.
+        OrderClosed: It is `awaiting_payment` or `completed`. (Cancelling a cancelled order changes nothing.)
+    """
+    order = own(state, order_id, buyer_id)
+    if order.status is OrderStatus.CANCELLED:
+        return Changes(answer=(order,))
+    if order.status is not OrderStatus.CREATED:
+        raise closed(order)
+    return _cancelled(state, order, CancelReason.BUYER)
+
+
+def expire(state: State, order_id: str) -> Changes | Need:
+    """Cancel an order whose lock is past its time; void for every other one."""
+    order = state.get(Order, order_id)
+    if order is None or not stale(order, state.now):
+        return Changes()
+    return _cancelled(state, order, CancelReason.EXPIRED)
+
+
+def own(state: State, order_id: str, buyer_id: str) -> Order:
+    """A buyer's own order; another's does not exist for them.
+
+    Raises:
+        NotFound: There is no such order of this buyer.
+    """
+    order = state.get(Order, order_id)
+    if order is None or order.buyer_id != buyer_id:
+        return State(state.now, {Order.key(order_id): None}).require(Order, order_id)
+    return order
+
+
+def closed(order: Order) -> OrderClosed:
+    """The refusal for an order that can't be changed any more."""
+    sentence = {
+        OrderStatus.CREATED: "The order's time is over.",
+        OrderStatus.AWAITING_PAYMENT: "The order is being paid.",
+        OrderStatus.COMPLETED: "The order is paid.",
+        OrderStatus.CANCELLED: "The order is cancelled.",
+    }[order.status]
+    code = "order_expired" if order.status is OrderStatus.CREATED else f"order_{order.status.value}"
+    if order.reason is CancelReason.EXPIRED:
+        sentence, code = "The order has expired.", "order_expired"
+    return OrderClosed(sentence, code=code, order_id=order.id, status=order.status.value)
+
+
+def cancelled(state: State, order: Order, reason: CancelReason) -> Changes | Need:
+    """The changes that cancel an order for a reason: tickets free, holds lifted."""
+    return _cancelled(state, order, reason)
+
+
+def completed(state: State, order: Order) -> Changes | Need:
+    """The changes that complete an order: tickets sold, holds lifted."""
+    if need := state.missing(order_keys(order)):
+        return need
+    draft = _Draft(state)
+    draft.sell(order)
+    return draft.changes(answer=draft.order(order.id))
+
+
+def holds_all(state: State, order: Order) -> bool:
+    """Whether every ticket of the order is still locked by it."""
+    for id in order.ticket_ids:
+        ticket = state.require(Ticket, id)
+        if ticket.status is not TicketStatus.LOCKED or ticket.order_id != order.id:
+            return False
+    return True
+
+
+def _cancelled(state: State, order: Order, reason: CancelReason) -> Changes | Need:
+    if need := state.missing(order_keys(order)):
+        return need
+    draft = _Draft(state)
+    draft.cancel(order, reason)
+    return draft.changes(answer=draft.order(order.id))
+
+
+def _check_open(state: State, order: Order) -> None:
+    if order.status is not OrderStatus.CREATED or stale(order, state.now):
+        raise closed(order)
+
+
+def _check_count(ticket_ids: Sequence[str], policy: Policy) -> None:
+    if not ticket_ids:
+        msg = "An order has at least one ticket."
+        raise InvalidInput(msg, code="no_tickets", field="ticket_ids")
+    if len(set(ticket_ids)) < len(ticket_ids):
+        msg = "A ticket can be in an order only once."
+        raise InvalidInput(msg, code="ticket_twice", field="ticket_ids")
+    if len(ticket_ids) > policy.tickets_per_order:
+        msg = f"An order has at most {policy.tickets_per_order} tickets."
+        raise InvalidInput(msg, code="too_many_tickets", field="ticket_ids", most=policy.tickets_per_order)
+
+
+def _place_needs(state: State, tickets: Sequence[Ticket], buyer_id: str) -> Need | None:
+    event_ids = {ticket.event_id for ticket in tickets}
+    orders = (Order.key(ticket.order_id) for ticket in tickets if ticket.status is TicketStatus.LOCKED and ticket.order_id)
+    return state.missing(
+        (*(Holds.key(holds_id(buyer_id, id)) for id in event_ids), *orders),
+        shared=(LiveEvent.key(id) for id in event_ids if id is not None),
+    )
+
+
+def _stale_orders(state: State, tickets: Iterable[Ticket]) -> list[Order]:
+    found: dict[str, Order] = {}
+    for ticket in tickets:
+        if ticket.status is TicketStatus.LOCKED and ticket.order_id is not None:
+            order = state.get(Order, ticket.order_id)
+            if order is not None and stale(order, state.now):
+                found[order.id] = order
+    return list(found.values())
+
+
+def _check_ticket(state: State, ticket: Ticket, buyer_id: str, policy: Policy) -> None:
+    if ticket.seller_id == buyer_id and not policy.own_tickets:
+        msg = "You can't buy your own ticket."
+        raise Conflict(msg, code="own_ticket", ticket_id=ticket.id)
+    if ticket.status is TicketStatus.LOCKED and ticket.order_id is not None:
+        blocking = state.get(Order, ticket.order_id)
+        if blocking is None or not stale(blocking, state.now):
+            raise unavailable(ticket)
+    elif ticket.status is not TicketStatus.AVAILABLE:
+        raise unavailable(ticket)
+    if ticket.event_id is not None:
+        _check_on_sale(state, state.require(LiveEvent, ticket.event_id), ticket)
+
+
+def _check_on_sale(state: State, event: LiveEvent, ticket: Ticket) -> None:
+    values = {"ticket_id": ticket.id, "live_event_id": event.id}
+    if event.status is LiveEventStatus.CANCELLED:
+        msg = "The live event is cancelled."
+        raise NotOnSale(msg, code="live_event_cancelled", **values)
+    if event.on_sale_at is not None and state.now < event.on_sale_at:
+        msg = f"Tickets for this live event are on sale from {event.on_sale_at.isoformat()}."
+        raise NotOnSale(msg, code="not_on_sale_yet", on_sale_at=event.on_sale_at.isoformat(), **values)
+    if state.now >= event.starts_at:
+        msg = "The live event has started."
+        raise NotOnSale(msg, code="live_event_started", **values)
+
+
+def _line(ticket: Ticket) -> Line:
+    return Line(
+        title=ticket.title, amount=ticket.price, ticket_id=ticket.id, event_id=ticket.event_id, seat=ticket.seat
+    )
+
+
+class _Draft:
+    """Collects changes of several orders that may touch the same tickets and holds."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._tickets: dict[str, Ticket] = {}
+        self._orders: dict[str, Order] = {}
+        self._holds: dict[str, Holds] = {}
+        self._facts: dict[Key, Fact] = {}
+
+    def order(self, id: str) -> Order:
+        return self._orders[id]
+
+    def cancel(self, order: Order, reason: CancelReason) -> None:
+        self._put_order(replace(order, status=OrderStatus.CANCELLED, reason=reason), "order.cancelled")
+        self._free(order, order.ticket_ids)
+
+    def drop(self, order: Order, ticket_ids: Sequence[str]) -> None:
+        lines = tuple(line for line in order.lines if line.ticket_id not in ticket_ids)
+        self._put_order(replace(order, lines=lines), "order.updated")
+        self._free(order, ticket_ids)
+
+    def lock(self, order: Order) -> None:
+        self._put_order(order, "order.created")
+        for id in order.ticket_ids:
+            self._put_ticket(
+                replace(self._ticket(id), status=TicketStatus.LOCKED, order_id=order.id), "ticket.locked"
+            )
+        for event_id, number in _per_event(order).items():
+            holds = self._hold(order, event_id)
+            if holds.count + number > order.policy.tickets_on_hold:
+                most = order.policy.tickets_on_hold
+                msg = f"You can have at most {most} tickets on hold for one live event."
+                raise LimitReached(msg, code="too_many_on_hold", most=most, on_hold=holds.count, live_event_id=event_id)
+            self._holds[holds.id] = replace(holds, orders=(*holds.orders, (order.id, number)))
+
+    def sell(self, order: Order) -> None:
+        self._put_order(replace(order, status=OrderStatus.COMPLETED), "order.completed")
+        for id in order.ticket_ids:
+            ticket = self._ticket(id)
+            if ticket.order_id == order.id:
+                self._put_ticket(replace(ticket, status=TicketStatus.SOLD), "ticket.sold")
+        self._lift(order, order.ticket_ids)
+
+    def changes(self, *, answer: Order, tickets: bool = False) -> Changes:
+        of_order = tuple(self._ticket(id) for id in answer.ticket_ids) if tickets else ()
+        return Changes(
+            put=(*self._orders.values(), *self._tickets.values(), *self._holds.values()),
+            facts=tuple(self._facts.values()),
+            answer=(answer, *of_order),
+        )
+
+    def _free(self, order: Order, ticket_ids: Iterable[str]) -> None:
+        for id in ticket_ids:
+            ticket = self._ticket(id)
+            if ticket.status is TicketStatus.LOCKED and ticket.order_id == order.id:
+                self._put_ticket(replace(ticket, status=TicketStatus.AVAILABLE, order_id=None), "ticket.unlocked")
+        self._lift(order, ticket_ids)
+
+    def _lift(self, order: Order, ticket_ids: Iterable[str]) -> None:
+        gone = set(ticket_ids)
+        left = _per_event(replace(order, lines=tuple(line for line in order.lines if line.ticket_id not in gone)))
+        for event_id in _per_event(order):
+            holds = self._hold(order, event_id)
+            others = tuple(pair for pair in holds.orders if pair[0] != order.id)
+            mine = ((order.id, left[event_id]),) if event_id in left else ()
+            self._holds[holds.id] = replace(holds, orders=(*others, *mine))
+
+    def _ticket(self, id: str) -> Ticket:
+        return self._tickets.get(id) or self._state.require(Ticket, id)
+
+    def _hold(self, order: Order, event_id: str | None) -> Holds:
+        id = holds_id(order.buyer_id, event_id)
+        return self._holds.get(id) or self._state.get(Holds, id) or Holds(id=id)
+
+    def _put_order(self, order: Order, name: str) -> None:
+        self._orders[order.id] = order
+        self._facts[key_of(order)] = Fact(name, key_of(order))
+
+    def _put_ticket(self, ticket: Ticket, name: str) -> None:
+        self._tickets[ticket.id] = ticket
+        self._facts[key_of(ticket)] = Fact(name, key_of(ticket))
+
+
+def _per_event(order: Order) -> dict[str | None, int]:
+    counts: dict[str | None, int] = {}
+    for line in order.lines:
+        if line.ticket_id is not None:
+            counts[line.event_id] = counts.get(line.event_id, 0) + 1
+    return counts
