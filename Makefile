@@ -18,6 +18,7 @@ MEMBERS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml exa
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
 export UV_PYTHON_DOWNLOADS := never
 export COVERAGE_FILE := $(CURDIR)/.coverage
+export NO_MKDOCS_2_WARNING := 1
 unexport VIRTUAL_ENV
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 

@@ -1,0 +1,1 @@
+"""What tests of marketplaces and of plugins are written with."""
