@@ -1,0 +1,118 @@
+"""The bus protocol: events to groups of consumers, each to one member of the group; and broadcast, to everyone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from ticketkit.events.envelope import Envelope
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from ticketkit.backends.spec import Capability
+
+
+class Delivery(Protocol):
+    """One event, given to one member of a group. Exactly one of the methods ends it; when none does (the member
+    died), the bus delivers it again to another member.
+
+    Attributes:
+        event: The event.
+        attempt: 1 at first; one more for each counted retry.
+    """
+
+    event: Envelope
+    attempt: int
+
+    async def ack(self) -> None:
+        """It was handled; it is not delivered to this group again."""
+        ...
+
+    async def retry(self, after: float, *, counted: bool = True) -> None:
+        """Deliver it again to this group.
+
+        Args:
+            after: Not before so many seconds.
+            counted: Whether the event itself caused the failure (an unavailable backend does not count).
+        """
+        ...
+
+    async def bury(self, error: str) -> None:
+        """Move it to the dead letters of this group."""
+        ...
+
+
+class Subscription(Protocol):
+    """A member of a group, or a listener of the broadcast."""
+
+    async def receive(self, limit: int) -> Sequence[Delivery]:
+        """Wait for events; returns 1 to `limit` of them.
+
+        Raises:
+            Unavailable: The bus can't be reached now; call again later.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event that a group could not handle.
+
+    Attributes:
+        id: Names this dead letter.
+        group: Whose it is.
+        event: The event.
+        attempts: How often it was tried.
+        error: What went wrong last.
+    """
+
+    id: str
+    group: str
+    event: Envelope
+    attempts: int
+    error: str
+
+
+class Bus(Protocol):
+    """Carries events between services. Delivery is at least once, in no promised order."""
+
+    capabilities: frozenset[Capability]
+
+    async def publish(self, events: Sequence[Envelope]) -> None:
+        """Send events; returns when the bus keeps them as safely as it ever will.
+
+        Raises:
+            Unavailable: None, some or all were taken; publish all of them again.
+            Refused: The bus will never take one of them.
+        """
+        ...
+
+    def subscribe(self, group: str, names: Collection[str]) -> AbstractAsyncContextManager[Subscription]:
+        """Join a group that gets each event of these names (without version) once, to one of its members.
+
+        A group that was subscribed once gets everything published from then on, also while no member is there
+        (as far as the bus is `durable`).
+
+        Args:
+            group: Name of the consumer.
+            names: Event names: `order.created`.
+        """
+        ...
+
+    def broadcast(self, names: Collection[str]) -> AbstractAsyncContextManager[Subscription]:
+        """Hear every event of these names, from now on, whoever else hears it. Acknowledging is optional."""
+        ...
+
+    async def dead_letters(self, limit: int) -> list[DeadLetter]:
+        """Dead letters of all groups, oldest first."""
+        ...
+
+    async def replay_dead_letter(self, id: str) -> bool:
+        """Deliver a dead letter to its group again, with its attempts at 0; False when there is none."""
+        ...
+
+    async def drop_dead_letter(self, id: str) -> bool:
+        """Delete a dead letter; False when there is none."""
+        ...

@@ -1,0 +1,164 @@
+"""The payment provider protocol.
+
+Every call carries an idempotency key, `charge id:operation`: the same key has one effect and one answer, also
+concurrently. A call that fails with `Unavailable` or `OutcomeUnknown` is repeated with the same key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from ticketkit.domain.money import Money
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ticketkit.backends.spec import Capability
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It has happened.
+
+    Attributes:
+        reference: The provider's id of the object: of the payment, or of the refund.
+    """
+
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """It will not happen: the provider refuses for good.
+
+    Attributes:
+        code: The provider's code, such as `insufficient_funds`.
+        message: For people.
+    """
+
+    code: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRequired:
+    """The buyer has to act first.
+
+    Attributes:
+        action: What the buyer's client needs to go on; `type` says which kind.
+    """
+
+    action: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Not decided yet: a webhook or `retrieve` tells later."""
+
+
+Outcome: TypeAlias = Done | Declined | ActionRequired | Pending
+
+
+class ProviderStatus(StrEnum):
+    """Where the provider's object is."""
+
+    PREPARED = "prepared"
+    REQUIRES_ACTION = "requires_action"
+    PENDING = "pending"
+    AUTHORIZED = "authorized"
+    CAPTURED = "captured"
+    VOID = "void"
+    DECLINED = "declined"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderCharge:
+    """What the provider's books say about one payment.
+
+    Attributes:
+        reference: The provider's id.
+        charge_id: As given at `prepare`.
+        amount: As prepared.
+        captured: Minor units taken.
+        refunded: Minor units given back.
+        code: Why it was declined.
+        action: While `requires_action`.
+    """
+
+    reference: str
+    charge_id: str
+    status: ProviderStatus
+    amount: Money
+    captured: int = 0
+    refunded: int = 0
+    code: str | None = None
+    action: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What a verified webhook says: that something happened to a payment. A hint: read the payment again.
+
+    Attributes:
+        id: The provider's id of the notice; the same for repeated deliveries.
+        what: The provider's word for what happened.
+        reference: The payment it is about, if any.
+        body: As received, for the record.
+    """
+
+    id: str
+    what: str
+    reference: str | None
+    body: str = field(default="", repr=False)
+
+
+class PaymentProvider(Protocol):
+    """Moves money. All methods may raise `Unavailable` and `OutcomeUnknown`.
+
+    Attributes:
+        name: Short and stable; kept with each charge, and part of the webhook's path.
+    """
+
+    name: str
+    capabilities: frozenset[Capability]
+
+    async def prepare(self, *, charge_id: str, order_id: str, amount: Money, key: str) -> Outcome:
+        """Make the provider's object; no money can move yet. `Done.reference` names it from now on."""
+        ...
+
+    async def authorize(self, reference: str, *, token: str | None, key: str) -> Outcome:
+        """Hold the money, with the token that the buyer's form gave (None: the form confirms by itself).
+
+        After a void it is `Declined`.
+        """
+        ...
+
+    async def capture(self, reference: str, *, amount: Money, key: str) -> Outcome:
+        """Take the held money; never more than was authorized."""
+        ...
+
+    async def void(self, reference: str, *, key: str) -> Outcome:
+        """End the object and let the money go. `Declined` when it is captured: only a refund helps then."""
+        ...
+
+    async def refund(self, reference: str, *, refund_id: str, amount: Money, key: str) -> Outcome:
+        """Give captured money back; the sum of refunds never exceeds what was captured."""
+        ...
+
+    async def retrieve(self, reference: str) -> ProviderCharge | None:
+        """What the provider's books say; None when they have no such object."""
+        ...
+
+    def webhook(self, headers: Mapping[str, str], body: bytes) -> Sequence[Notice]:
+        """Verify and read a webhook: signature, and time in both directions where `signed_time` is declared.
+
+        Args:
+            headers: Names in lower case.
+            body: Raw, as received.
+
+        Raises:
+            BadWebhook: It can't be trusted, or read.
+        """
+        ...

@@ -1,0 +1,123 @@
+"""From a fact of a decision to the body of its event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ticketkit.domain.entities import Charge, Entity, LiveEvent, Order, Refund, Session, Ticket, User
+from ticketkit.domain.errors import TicketkitError
+from ticketkit.events.catalogue import CATALOGUE, Amount, OrderLine
+
+if TYPE_CHECKING:
+    from ticketkit.domain.money import Money
+    from ticketkit.events.contract import Contract
+
+_BY_NAME = {contract.NAME: contract for contract in CATALOGUE}
+_SOURCES = {
+    "charge": "/ticketkit/payments",
+    "live_event": "/ticketkit/tickets",
+    "order": "/ticketkit/orders",
+    "refund": "/ticketkit/payments",
+    "session": "/ticketkit/auth",
+    "ticket": "/ticketkit/tickets",
+    "user": "/ticketkit/auth",
+}
+
+
+class UntoldFact(TicketkitError):
+    """There is no contract for this fact."""
+
+
+def contract_for(name: str) -> type[Contract]:
+    """The newest contract of an event name.
+
+    Raises:
+        UntoldFact: The catalogue has none.
+    """
+    try:
+        return _BY_NAME[name]
+    except KeyError:
+        msg = f"The catalogue has no contract for {name!r}."
+        raise UntoldFact(msg) from None
+
+
+def source_of(entity: Entity) -> str:
+    """The CloudEvents source of what happens to this kind of entity."""
+    return _SOURCES[entity.KIND]
+
+
+def tell(name: str, entity: Entity) -> Contract:
+    """The contract of a fact, filled with the entity's whole public state.
+
+    Raises:
+        UntoldFact: The catalogue has no contract of this name, or the entity is not public.
+    """
+    return contract_for(name).model_validate(_public(entity))
+
+
+def _public(entity: Entity) -> dict[str, Any]:
+    match entity:
+        case Ticket():
+            return _ticket(entity)
+        case Order():
+            return _order(entity)
+        case Charge():
+            return _charge(entity)
+        case Refund():
+            return {**_named(entity, "id version charge_id order_id status reason code reference"), **_amount(entity)}
+        case LiveEvent():
+            return _named(entity, "id version name venue starts_at zone on_sale_at owner_id status extra")
+        case User():
+            return _named(entity, "id version roles created_at")
+        case Session():
+            return _named(entity, "id version user_id expires_at")
+        case _:
+            msg = f"A {entity.KIND} is not public."
+            raise UntoldFact(msg)
+
+
+def _named(entity: Entity, fields: str) -> dict[str, Any]:
+    return {field: getattr(entity, field) for field in fields.split()}
+
+
+def _amount(entity: Charge | Refund) -> dict[str, Any]:
+    return {"amount": _money(entity.amount)}
+
+
+def _money(money: Money) -> Amount:
+    return Amount(minor=money.minor, currency=money.currency)
+
+
+def _ticket(ticket: Ticket) -> dict[str, Any]:
+    return {
+        **_named(ticket, "id version title seller_id event_id seat status order_id extra"),
+        "price": _money(ticket.price),
+    }
+
+
+def _order(order: Order) -> dict[str, Any]:
+    lines = tuple(
+        OrderLine(
+            kind=line.kind,
+            title=line.title,
+            amount=_money(line.amount),
+            ticket_id=line.ticket_id,
+            event_id=line.event_id,
+            seat=line.seat,
+        )
+        for line in order.lines
+    )
+    return {
+        **_named(order, "id version status reason expires_at charge_id extra"),
+        "user_id": order.buyer_id,
+        "total": _money(order.total),
+        "lines": lines,
+    }
+
+
+def _charge(charge: Charge) -> dict[str, Any]:
+    return {
+        **_named(charge, "id version order_id status code declined provider reference"),
+        "user_id": charge.buyer_id,
+        "amount": _money(charge.amount),
+    }
