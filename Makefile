@@ -39,10 +39,10 @@ $(INSTALLED): $(MANIFESTS)
 	@touch $@
 
 run: install ## all five services on http://127.0.0.1:$PORT, data in $DATA
-	@exec $(BIN)/ticketkit-marketplace run --port $(PORT) --data $(DATA) $(ARGS)
+	@exec $(BIN)/ticketkit-marketplace run --port $(PORT) --data "$(DATA)" $(ARGS)
 
 dev: install ## the same, started anew whenever a file is saved
-	@exec $(BIN)/ticketkit-marketplace run --reload --port $(PORT) --data $(DATA) $(ARGS)
+	@exec $(BIN)/ticketkit-marketplace run --reload --port $(PORT) --data "$(DATA)" $(ARGS)
 
 demo: install ## 1,000 buyers go for 200 Hamilton seats, then the books are checked
 	@exec $(BIN)/ticketkit-marketplace demo $(ARGS)
