@@ -1,0 +1,51 @@
+"""What ties together all that one request causes: carried by context, from HTTP and events into commands and logs."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ticketkit.events.envelope import Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Correlation:
+    """Who caused what is being done now.
+
+    Attributes:
+        correlation_id: Of the first request; empty when nothing is known.
+        causation_id: The event that is being handled.
+        traceparent: W3C trace context.
+    """
+
+    correlation_id: str = ""
+    causation_id: str | None = None
+    traceparent: str | None = None
+
+
+_current: ContextVar[Correlation] = ContextVar("ticketkit_correlation", default=Correlation())  # noqa: B039
+
+
+def current() -> Correlation:
+    """The correlation of the running task."""
+    return _current.get()
+
+
+@contextmanager
+def correlated(correlation: Correlation) -> Iterator[None]:
+    """Run a block under a correlation."""
+    token = _current.set(correlation)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def caused_by(envelope: Envelope) -> Correlation:
+    """The correlation of what an event causes."""
+    return Correlation(envelope.correlationid, envelope.id, envelope.traceparent)

@@ -1,0 +1,186 @@
+"""orders: locks tickets for buyers, and decides what becomes of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from ticketkit.domain import orders, settlement
+from ticketkit.domain.decision import Changes, Command, Keys, Need, State
+from ticketkit.domain.entities import ChargeStatus, LiveEvent, Order, Ticket
+from ticketkit.domain.errors import NotFound
+from ticketkit.domain.money import Money
+from ticketkit.domain.policy import OnDecline, Policy
+from ticketkit.domain.settlement import ChargeNews
+from ticketkit.events.catalogue import ChargeState, OrderExpirationDue
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ticketkit.backends.storage import Page, Storage
+    from ticketkit.events.envelope import Event
+    from ticketkit.plugins import Plugins
+    from ticketkit.services.commands import Commands
+
+CONSUMER: Final = "orders"
+SWEEP: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An order with the tickets that it is about."""
+
+    order: Order
+    tickets: tuple[Ticket, ...]
+
+
+class Orders:
+    """Places, changes, cancels and shows orders; hears of charges and of expiry.
+
+    Args:
+        storage: Of the inventory boundary.
+        commands: Makes commands.
+        plugins: Their policies and rules.
+        policy: The default.
+    """
+
+    def __init__(self, storage: Storage, commands: Commands, *, plugins: Plugins, policy: Policy) -> None:
+        self._storage, self._commands = storage, commands
+        self._plugins, self._policy = plugins, policy
+
+    async def place(self, buyer_id: str, ticket_ids: Sequence[str], *, command_key: str | None = None) -> Placed:
+        """Lock tickets for a buyer, all or none; see `ticketkit.domain.orders.place`.
+
+        Args:
+            buyer_id: For whom.
+            ticket_ids: Each once.
+            command_key: The same key has one effect and one answer.
+        """
+        policy = await self._resolve(ticket_ids)
+        judges = [(rule, await rule.gather(buyer_id, ticket_ids)) for rule in self._plugins.rules()]
+        command = self._commands.ask("orders.place", actor=buyer_id, key=command_key, request=list(ticket_ids), fresh=1)
+
+        def decision(state: State) -> Changes | Need:
+            changes = orders.place(state, command, buyer_id=buyer_id, ticket_ids=ticket_ids, policy=policy)
+            if isinstance(changes, Changes) and judges:
+                wanted = tuple(state.require(Ticket, id) for id in ticket_ids)
+                for rule, facts in judges:
+                    rule.judge(state, wanted, facts)
+            return changes
+
+        answer = await self._storage.decide(Keys.of(*(Ticket.key(id) for id in ticket_ids)), decision, command)
+        return Placed(answer.one(Order), answer.every(Ticket))
+
+    async def keep(
+        self, buyer_id: str, order_id: str, ticket_ids: Sequence[str], *, command_key: str | None = None
+    ) -> Placed:
+        """Drop all tickets but these; see `ticketkit.domain.orders.keep`."""
+        command = self._commands.ask("orders.keep", actor=buyer_id, key=command_key, request=[order_id, *ticket_ids])
+        answer = await self._storage.decide(
+            Keys.of(Order.key(order_id)),
+            lambda state: orders.keep(state, order_id, buyer_id=buyer_id, ticket_ids=ticket_ids),
+            command,
+        )
+        return Placed(answer.one(Order), answer.every(Ticket))
+
+    async def cancel(self, buyer_id: str, order_id: str) -> Order:
+        """Cancel an order as its buyer; see `ticketkit.domain.orders.cancel`."""
+        command = self._commands.ask("orders.cancel", actor=buyer_id)
+        answer = await self._storage.decide(
+            Keys.of(Order.key(order_id)),
+            lambda state: orders.cancel(state, order_id, buyer_id=buyer_id),
+            command,
+        )
+        return answer.one(Order)
+
+    async def get(self, buyer_id: str, order_id: str) -> Placed:
+        """A buyer's own order.
+
+        Raises:
+            NotFound: There is no such order of this buyer.
+        """
+        found = (await self._storage.get([Order.key(order_id)])).get(Order.key(order_id))
+        if not isinstance(found, Order) or found.buyer_id != buyer_id:
+            msg = f"There is no order {order_id}."
+            raise NotFound(msg, code="order_not_found", order_id=order_id)
+        return (await self._with_tickets([found]))[0]
+
+    async def mine(
+        self, buyer_id: str, *, limit: int = 50, cursor: str | None = None
+    ) -> tuple[list[Placed], str | None]:
+        """A page of a buyer's orders with their tickets, newest first, and the next cursor."""
+        page: Page[Order] = await self._storage.find_orders(buyer_id, limit=limit, cursor=cursor)
+        return await self._with_tickets(page.items), page.next
+
+    async def handle_charge(self, event: Event[ChargeState]) -> None:
+        """React to `charge.*`; see `ticketkit.domain.settlement.charge_heard`."""
+        data = event.data
+        news = ChargeNews(
+            id=data.id,
+            order_id=data.order_id,
+            version=data.version,
+            status=ChargeStatus(data.status),
+            amount=Money(data.amount.minor, data.amount.currency),
+            declined=data.declined,
+        )
+        await self._storage.decide(
+            Keys.of(Order.key(data.order_id)),
+            lambda state: settlement.charge_heard(state, news),
+            self._commands.handle(CONSUMER, event.envelope),
+        )
+
+    async def handle_expiration(self, event: Event[OrderExpirationDue]) -> None:
+        """React to `order.expiration_due`: a signal; whether the order has expired is decided here."""
+        order_id = event.data.id
+        command = self._commands.handle(CONSUMER, event.envelope)
+        await self._storage.decide(Keys.of(Order.key(order_id)), lambda state: orders.expire(state, order_id), command)
+
+    async def sweep(self) -> int:
+        """Cancel all orders whose lock is past its time, by orders' own index: the truth about expiry."""
+        due = await self._storage.due_orders(SWEEP)
+        for order_id in due:
+            command = self._commands.ask("orders.sweep", actor=None)
+            await self._expire(order_id, command)
+        return len(due)
+
+    async def _expire(self, order_id: str, command: Command) -> None:
+        await self._storage.decide(Keys.of(Order.key(order_id)), lambda state: orders.expire(state, order_id), command)
+
+    async def _resolve(self, ticket_ids: Sequence[str]) -> Policy:
+        if not self._plugins.has_policies:
+            return self._policy
+        found = await self._storage.get([Ticket.key(id) for id in ticket_ids])
+        event_ids = {ticket.event_id for ticket in found.values() if isinstance(ticket, Ticket)}
+        events: dict[str, Any] = {
+            key.id: event
+            for key, event in (await self._storage.get([LiveEvent.key(id) for id in event_ids if id])).items()
+        }
+        return strictest(
+            [self._plugins.policy(events.get(id) if id else None, self._policy) for id in event_ids] or [self._policy]
+        )
+
+    async def _with_tickets(self, found: Sequence[Order]) -> list[Placed]:
+        tickets = await self._storage.get(Ticket.key(id) for order in found for id in order.ticket_ids)
+        return [
+            Placed(order, tuple(t for id in order.ticket_ids if isinstance(t := tickets.get(Ticket.key(id)), Ticket)))
+            for order in found
+        ]
+
+
+def strictest(policies: Sequence[Policy]) -> Policy:
+    """One policy for an order with tickets of several live events: the strictest of each rule."""
+    first = policies[0]
+    if len(policies) == 1:
+        return first
+    return replace(
+        first,
+        hold=min(policy.hold for policy in policies),
+        payment_grace=min(policy.payment_grace for policy in policies),
+        payment_window=min(policy.payment_window for policy in policies),
+        tickets_per_order=min(policy.tickets_per_order for policy in policies),
+        tickets_on_hold=min(policy.tickets_on_hold for policy in policies),
+        own_tickets=all(policy.own_tickets for policy in policies),
+        on_decline=OnDecline.CANCEL
+        if any(policy.on_decline is OnDecline.CANCEL for policy in policies)
+        else OnDecline.KEEP,
+    )

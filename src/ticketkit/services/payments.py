@@ -1,0 +1,227 @@
+"""payments: takes money for orders, once, and gives it back.
+
+Each provider call stands between two commits, and never inside one. Whoever finds a charge unfinished (the request
+that began it, the handler of an order's event, the reconciler) drives it on from what was committed; the provider's
+idempotency keys make it harmless when two do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ticketkit.domain import payments
+from ticketkit.domain.decision import Keys
+from ticketkit.domain.entities import (
+    CancelReason,
+    Charge,
+    ChargeStatus,
+    OrderCopy,
+    OrderStatus,
+    Refund,
+    Webhook,
+)
+from ticketkit.domain.errors import NotFound
+from ticketkit.domain.money import Money
+from ticketkit.domain.payments import OrderNews
+from ticketkit.events.catalogue import OrderState
+from ticketkit.services.progress import TooManyWaiting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ticketkit.backends.payments import PaymentProvider
+    from ticketkit.backends.storage import Storage
+    from ticketkit.events.envelope import Event
+    from ticketkit.services.commands import Commands
+    from ticketkit.services.driver import Driver
+    from ticketkit.services.progress import Progress
+
+CONSUMER: Final = "payments"
+COPY_PATIENCE: Final = 2.0
+"""Seconds that a payment waits for the copy of its order."""
+SETTLE_PATIENCE: Final = 10.0
+"""Seconds that a payment waits for its charge to be decided; then it is answered as undecided."""
+BATCH: Final = 200
+
+
+class Payments:
+    """Begins charges, keeps copies of orders, takes webhooks, reconciles.
+
+    Args:
+        storage: Of the payments boundary.
+        commands: Makes commands.
+        provider: Moves the money.
+        driver: Drives charges and refunds on.
+        progress: Wakes waiting requests.
+    """
+
+    def __init__(
+        self, storage: Storage, commands: Commands, *, provider: PaymentProvider, driver: Driver, progress: Progress
+    ) -> None:
+        self._storage, self._commands = storage, commands
+        self.provider, self._driver, self._progress = provider, driver, progress
+
+    async def pay(
+        self, buyer_id: str, order_id: str, *, token: str | None = None, command_key: str | None = None
+    ) -> Charge:
+        """Begin a charge for an order and drive it until it is decided, for at most 10 s.
+
+        Args:
+            buyer_id: Whose order it is.
+            order_id: The order.
+            token: What the provider's form gave; None where that form confirms by itself.
+            command_key: The same key is one charge; after a failed charge it begins another.
+
+        Returns:
+            The charge: `completed`, `failed`, `requires_action`, or still open.
+
+        Raises:
+            NotFound: There is no such order of this buyer (its copy did not come within 2 s).
+            OrderClosed: It is cancelled, expired or paid.
+            Conflict: Another charge for it is open.
+        """
+        await self._wait_for_copy(order_id)
+        charge = await self._begin(buyer_id, order_id, token, command_key)
+        await self._driver.drive(charge.id)
+        return await self._settled(charge)
+
+    async def get(self, buyer_id: str, charge_id: str) -> tuple[Charge, tuple[Refund, ...]]:
+        """A buyer's own charge with its refunds.
+
+        Raises:
+            NotFound: There is no such charge of this buyer.
+        """
+        charge = (await self._storage.get([Charge.key(charge_id)])).get(Charge.key(charge_id))
+        if not isinstance(charge, Charge) or charge.buyer_id != buyer_id:
+            msg = f"There is no charge {charge_id}."
+            raise NotFound(msg, code="charge_not_found", charge_id=charge_id)
+        return charge, await self.refunds(charge)
+
+    async def refunds(self, charge: Charge) -> tuple[Refund, ...]:
+        """The refunds of a charge, oldest first."""
+        if not charge.refund_ids:
+            return ()
+        found = await self._storage.get(Refund.key(id) for id in charge.refund_ids)
+        return tuple(r for id in charge.refund_ids if isinstance(r := found.get(Refund.key(id)), Refund))
+
+    async def refund(
+        self,
+        charge_id: str,
+        *,
+        actor: str | None,
+        amount: Money | None = None,
+        reason: str = "",
+        command_key: str | None = None,
+    ) -> Refund:
+        """Give a completed charge back, all that is left or part; see `ticketkit.domain.payments.refund`.
+
+        The refund is `created` when it is committed; the driver carries it out, at once if the provider answers.
+        """
+        command = self._commands.ask(
+            "payments.refund", actor=actor, key=command_key, request=[charge_id, str(amount), reason], fresh=1
+        )
+        answer = await self._storage.decide(
+            Keys.of(Charge.key(charge_id)),
+            lambda state: payments.refund(state, command, charge_id=charge_id, amount=amount, reason=reason),
+            command,
+        )
+        refund = answer.one(Refund)
+        await self._driver.drive_refund(refund.id)
+        found = (await self._storage.get([Refund.key(refund.id)])).get(Refund.key(refund.id))
+        return found if isinstance(found, Refund) else refund
+
+    async def handle_order(self, event: Event[OrderState]) -> None:
+        """React to `order.*`: keep the newest copy; give up or capture its open charge."""
+        data = event.data
+        news = OrderNews(
+            id=data.id,
+            buyer_id=data.user_id,
+            status=OrderStatus(data.status),
+            reason=CancelReason(data.reason) if data.reason else None,
+            total=Money(data.total.minor, data.total.currency),
+            expires_at=data.expires_at,
+            charge_id=data.charge_id,
+            version=data.version,
+        )
+        answer = await self._storage.decide(
+            Keys.of(OrderCopy.key(data.id)),
+            lambda state: payments.order_heard(state, news),
+            self._commands.handle(CONSUMER, event.envelope),
+        )
+        self._progress.tell(data.id)
+        if any(charge.due_at is not None for charge in answer.every(Charge)):
+            self._driver.nudge()
+        for charge in answer.every(Charge):
+            self._progress.tell(charge.id)
+
+    async def receive_webhook(self, headers: Mapping[str, str], body: bytes) -> int:
+        """Verify and store a webhook; it is applied later, so that nothing is lost once it is answered.
+
+        Returns:
+            How many notices in it were new.
+
+        Raises:
+            BadWebhook: It can't be trusted.
+        """
+        new = 0
+        for notice in self.provider.webhook(headers, body):
+            hook = Webhook(
+                id=f"{self.provider.name}:{notice.id}",
+                provider=self.provider.name,
+                reference=notice.reference,
+                what=notice.what,
+                body=notice.body,
+                received_at=await self._storage.now(),
+            )
+            new += await self._driver.store(hook)
+        if new:
+            self._driver.nudge()
+        return new
+
+    async def _wait_for_copy(self, order_id: str) -> None:
+        key = OrderCopy.key(order_id)
+
+        async def look() -> bool | None:
+            return True if await self._storage.get([key]) else None
+
+        try:
+            await self._progress.until(order_id, look, seconds=COPY_PATIENCE)
+        except TooManyWaiting:
+            return  # the decision will say that it is not there
+
+    async def _begin(self, buyer_id: str, order_id: str, token: str | None, command_key: str | None) -> Charge:
+        attempt = 0
+        while True:
+            command = self._commands.ask(
+                f"payments.pay#{attempt}", actor=buyer_id, key=command_key, request=[order_id, token], fresh=1
+            )
+            answer = await self._storage.decide(
+                Keys.of(OrderCopy.key(order_id)),
+                lambda state, command=command: payments.begin(  # type: ignore[misc]
+                    state, command, order_id=order_id, buyer_id=buyer_id, provider=self.provider.name, token=token
+                ),
+                command,
+            )
+            charge = answer.one(Charge)
+            if not answer.replayed:
+                return charge
+            newest = await self._newest(charge)
+            if newest.status is not ChargeStatus.FAILED:
+                return newest
+            attempt += 1  # a refusal is decided anew: another charge
+
+    async def _settled(self, charge: Charge) -> Charge:
+        async def look() -> Charge | None:
+            newest = await self._newest(charge)
+            ended = newest.status.final or newest.status is ChargeStatus.REQUIRES_ACTION
+            return newest if ended else None
+
+        try:
+            found = await self._progress.until(charge.id, look, seconds=SETTLE_PATIENCE)
+        except TooManyWaiting:
+            found = None
+        return found or await self._newest(charge)
+
+    async def _newest(self, charge: Charge) -> Charge:
+        found = (await self._storage.get([Charge.key(charge.id)])).get(Charge.key(charge.id))
+        return found if isinstance(found, Charge) else charge

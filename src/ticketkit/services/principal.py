@@ -1,0 +1,26 @@
+"""Who is asking."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Somebody who is signed in, by whatever means the app has.
+
+    Attributes:
+        id: Opaque; kept with tickets and orders.
+        roles: Such as `operator`.
+        session_id: Of ticketkit's own sessions.
+    """
+
+    id: str
+    roles: tuple[str, ...] = ()
+    session_id: str | None = None
+
+
+Identity: TypeAlias = "Callable[[Any], Principal | None | Awaitable[Principal | None]]"
+"""From a Starlette request (or anything with its headers and cookies) to who is asking."""
