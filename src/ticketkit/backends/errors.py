@@ -1,14 +1,14 @@
 """What a backend may raise, besides the domain errors that a decision raises inside of it.
 
-    TicketkitError
-    └── BackendError
-        ├── Unavailable              it can't be reached now; nothing has happened; try again later
-        ├── OutcomeUnknown           it may have happened; look it up before anything is tried again
-        ├── Refused                  it will never take this: the message's fault, not the backend's
-        │   └── CommandReused        the command id was used for another request
-        ├── CapabilityNotSupported   it never declared that it can do this
-        ├── Misconfigured            settings, credentials or schema are wrong; people must act
-        └── BadWebhook               the webhook is not from the provider, or too old, or from the future
+TicketkitError
+└── BackendError
+    ├── Unavailable              it can't be reached now; nothing has happened; try again later
+    ├── OutcomeUnknown           it may have happened; look it up before anything is tried again
+    ├── Refused                  it will never take this: the message's fault, not the backend's
+    │   └── CommandReused        the command id was used for another request
+    ├── CapabilityNotSupported   it never declared that it can do this
+    ├── Misconfigured            settings, credentials or schema are wrong; people must act
+    └── BadWebhook               the webhook is not from the provider, or too old, or from the future
 """
 
 from __future__ import annotations

@@ -6,9 +6,10 @@ concurrently. A call that fails with `Unavailable` or `OutcomeUnknown` is repeat
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from ticketkit.domain.money import Money
 
@@ -161,4 +162,17 @@ class PaymentProvider(Protocol):
         Raises:
             BadWebhook: It can't be trusted, or read.
         """
+        ...
+
+
+Receive: TypeAlias = "Callable[[Mapping[str, str], bytes], Awaitable[object]]"
+"""Takes one webhook: headers with names in lower case, and the raw body."""
+
+
+@runtime_checkable
+class InProcessWebhooks(Protocol):
+    """A provider inside this process (a fake, a simulator) that hands its webhooks over by a call, not over HTTP."""
+
+    def deliver_to(self, receive: Receive) -> None:
+        """Hand webhooks to `receive` from now on; one that raises counts as not delivered."""
         ...

@@ -247,7 +247,9 @@ class Storage(Protocol):
         """Note that events are on the bus; void for claims whose lease was taken over."""
         ...
 
-    async def mark_failed(self, claim: Claimed, *, error: str, retry_in: timedelta | None, counted: bool = True) -> None:
+    async def mark_failed(
+        self, claim: Claimed, *, error: str, retry_in: timedelta | None, counted: bool = True
+    ) -> None:
         """Give a claim back.
 
         Args:

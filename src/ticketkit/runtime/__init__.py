@@ -1,0 +1,1 @@
+"""Settings and composition: opens backends, runs services over them, carries their events."""

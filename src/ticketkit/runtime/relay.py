@@ -1,0 +1,84 @@
+"""The relay: from a storage's outbox to the bus."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from ticketkit.backends.errors import Refused, Unavailable
+from ticketkit.runtime.backoff import Backoff, after
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ticketkit.backends.bus import Bus
+    from ticketkit.backends.clock import Clock
+    from ticketkit.backends.storage import Claimed, Storage
+
+log = logging.getLogger(__name__)
+
+BATCH: Final = 512
+LEASE: Final = timedelta(seconds=30)
+TRIES: Final = 8
+IDLE: Final = 5.0
+
+
+class Relay:
+    """Publishes what decisions committed: claims rows with a lease, publishes, then marks. At least once.
+
+    Only a failure that the event itself caused counts as a try; after the last it goes to the dead letters. An
+    unavailable bus or storage pauses the relay, and counts for nothing.
+
+    Args:
+        storage: Whose outbox.
+        bus: To publish on.
+        clock: To wait.
+        name: For the log.
+    """
+
+    def __init__(self, storage: Storage, bus: Bus, *, clock: Clock, name: str) -> None:
+        self._storage, self._bus, self._clock, self._name = storage, bus, clock, name
+        self._backoff = Backoff()
+
+    async def run(self) -> None:
+        """Relay until cancelled."""
+        while True:
+            try:
+                if not await self.once():
+                    await self._storage.wait_for_events(IDLE)
+                self._backoff.reset()
+            except Unavailable as error:
+                pause = self._backoff.next()
+                if self._backoff.failures == 1:
+                    log.warning("relay of %s pauses: %s", self._name, error)
+                await self._clock.sleep(pause)
+
+    async def once(self) -> int:
+        """Relay one batch; returns its size."""
+        claims = await self._storage.claim_events(BATCH, LEASE)
+        if not claims:
+            return 0
+        try:
+            await self._bus.publish([claim.event for claim in claims])
+        except Refused:
+            await self._one_by_one(claims)
+        except Unavailable as error:
+            for claim in claims:
+                await self._storage.mark_failed(claim, error=str(error), retry_in=timedelta(0), counted=False)
+            raise
+        else:
+            await self._storage.mark_published(claims)
+        return len(claims)
+
+    async def _one_by_one(self, claims: Sequence[Claimed]) -> None:
+        for claim in claims:
+            try:
+                await self._bus.publish([claim.event])
+            except Refused as error:
+                tried = claim.attempts + 1
+                again = timedelta(seconds=after(tried, first=0.5, most=60)) if tried < TRIES else None
+                log.error("event %s was refused by the bus: %s", claim.event.id, error, extra={"event": claim.event.id})  # noqa: TRY400 - the reason is the message
+                await self._storage.mark_failed(claim, error=str(error), retry_in=again)
+            else:
+                await self._storage.mark_published([claim])
