@@ -1,14 +1,14 @@
 """Cursors of lists, and what else of a query every storage has to understand in the same way.
 
-A cursor is the position of the last item of a page, as a JSON array in URL-safe base64: `[list, *position]`. It names its
-list, so that one of another list, or of another order of the same list, is refused.
+A cursor is the position of the last item of a page, as a JSON array in URL-safe base64: `[list, *position]`. It names
+its list, so that one of another list, or of another order of the same list, is refused.
 """
 
 from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ticketkit.backends.storage import BadCursor, TicketSort
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ticketkit.domain.entities import Ticket
 
 Position: TypeAlias = tuple[Any, ...]
-V = TypeVar("V", str, int)
 
 DESCENDING: Final = frozenset({TicketSort.NEWEST, TicketSort.PRICE_DESC})
 """Orders of tickets in which positions go down, the id as well."""
@@ -34,7 +33,7 @@ def encode_cursor(of: str, *position: str | int) -> str:
     return urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 
 
-def decode_cursor(cursor: str, of: str, *types: type[str] | type[int]) -> Position:
+def decode_cursor(cursor: str, of: str, *types: type[str | int]) -> Position:
     """The position that a cursor stands for: as many values as types.
 
     Raises:
@@ -76,7 +75,7 @@ def words(text: str) -> list[str]:
     return text.casefold().split()
 
 
-def _checked(value: object, cls: type[V]) -> V:
+def _checked(value: object, cls: type[str | int]) -> object:
     # A cursor comes from outside: no value may be one that a database can't compare with.
     if type(value) is not cls:
         raise _bad()

@@ -26,9 +26,9 @@ async def settle() -> None:
 
 
 async def _settle_asyncio(loop: asyncio.AbstractEventLoop) -> None:
-    # What anyio.wait_all_tasks_blocked() does, without its pauses of 0.1 s. After one turn of the loop, an empty queue says
-    # that there is nothing left to run. It never is empty while anyio delivers a cancellation to a shielded task again
-    # and again, and uvloop does not show it: then the tasks are asked.
+    # What anyio.wait_all_tasks_blocked() does, without its pauses of 0.1 s. After one turn of the loop, an empty queue
+    # says that there is nothing left to run. It never is empty while anyio delivers a cancellation to a shielded task
+    # again and again, and uvloop does not show it: then the tasks are asked.
     ready: Any = getattr(loop, "_ready", None)
     before, quiet = -1, 0
     while quiet < _QUIET_ROUNDS:

@@ -8,7 +8,7 @@ from collections import deque
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import anyio.lowlevel
 
@@ -125,7 +125,7 @@ class MemoryBus:
         clock: For the delays of retries.
     """
 
-    capabilities: Final[frozenset[Capability]] = frozenset()
+    capabilities: frozenset[Capability] = frozenset()
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -164,7 +164,7 @@ class MemoryBus:
         self._listeners.add(queue)
         try:
             # Dead letters belong to groups; what a listener buries is gone.
-            yield _Subscription(queue, lambda message, error: None)
+            yield _Subscription(queue, lambda *_: None)
         finally:
             self._listeners.discard(queue)
 

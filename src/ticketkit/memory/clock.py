@@ -29,8 +29,8 @@ class VirtualClock:
 
     wakes whoever sleeps, one due time after the other, and lets all that follows from it happen (a timer, its event on
     the bus, the decision, the relay, the next event) before time moves on. That works for everything that waits
-    for other tasks of the same event loop: the memory backends, and what runs on them. Work in other threads (hashing of
-    passwords) and I/O are not waited for.
+    for other tasks of the same event loop: the memory backends, and what runs on them. Work in other threads (hashing
+    of passwords) and I/O are not waited for.
 
     Args:
         start: What time it is at first, timezone-aware.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import anyio.lowlevel
 
@@ -40,7 +40,7 @@ class MemoryTimers:
         new_id: For the tokens of leases.
     """
 
-    capabilities: Final[frozenset[Capability]] = frozenset()
+    capabilities: frozenset[Capability] = frozenset()
 
     def __init__(self, clock: Clock, new_id: Callable[[], str] = new_id) -> None:
         self._clock = clock
