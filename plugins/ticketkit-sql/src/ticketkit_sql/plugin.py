@@ -1,0 +1,69 @@
+"""What ticketkit finds of this distribution. Light: SQLAlchemy is imported when a backend is opened."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from ticketkit.backends.spec import Backend, BackendKind, Capability, Context
+from ticketkit_sql.settings import SETTINGS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+_SHARED: Final = frozenset({Capability.DURABLE, Capability.MULTI_PROCESS})
+_FILE: Final = {name: SETTINGS[name] for name in ("migrate", "busy", "readers", "synchronous")}
+
+
+def ticketkit_backends() -> list[Backend]:
+    """Storage, timers and bus on a SQLite file: durable, and for any number of processes of one machine."""
+    return [
+        Backend(
+            kind=BackendKind.STORAGE,
+            name="SQLite storage",
+            schemes=("sqlite",),
+            capabilities=_SHARED,
+            open=_storage,
+            settings=_FILE,
+        ),
+        Backend(
+            kind=BackendKind.TIMERS,
+            name="SQLite timers",
+            schemes=("sqlite",),
+            capabilities=_SHARED,
+            open=_timers,
+            settings=_FILE,
+        ),
+        Backend(
+            kind=BackendKind.BUS,
+            name="SQLite bus",
+            schemes=("sqlite",),
+            capabilities=_SHARED,
+            open=_bus,
+            settings=SETTINGS,
+        ),
+    ]
+
+
+@asynccontextmanager
+async def _storage(url: str, context: Context) -> AsyncIterator[Any]:
+    from ticketkit_sql.storage import open_storage
+
+    async with open_storage(url, context) as storage:
+        yield storage
+
+
+@asynccontextmanager
+async def _timers(url: str, context: Context) -> AsyncIterator[Any]:
+    from ticketkit_sql.timers import open_timers
+
+    async with open_timers(url, context) as timers:
+        yield timers
+
+
+@asynccontextmanager
+async def _bus(url: str, context: Context) -> AsyncIterator[Any]:
+    from ticketkit_sql.bus import open_bus
+
+    async with open_bus(url, context) as bus:
+        yield bus

@@ -1,0 +1,137 @@
+"""The storage: decisions through the writer, reads beside it."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from ticketkit.backends.spec import Capability, Context
+from ticketkit.backends.storage import Answer, Claimed, DeadEvent, Page, TicketQuery, Totals
+from ticketkit_sql import outbox, reads
+from ticketkit_sql.database import Database, opened
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Sequence
+
+    from sqlalchemy import Connection
+
+    from ticketkit.domain.decision import Command, Decision, Keys
+    from ticketkit.domain.entities import Charge, Entity, Key, Kind, LiveEvent, Order, Refund, Session, Ticket, Webhook
+
+_PURGE: Final = 2000
+"""Rows deleted in one transaction: others write in between."""
+
+
+class SqlStorage:
+    """`Storage` on a database.
+
+    Args:
+        database: Open.
+    """
+
+    capabilities = frozenset({Capability.DURABLE, Capability.MULTI_PROCESS})
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._writer = database.writer
+
+    async def decide(self, reads: Keys, decision: Decision, command: Command) -> Answer:
+        return await self._writer.decide(reads, decision, command)
+
+    async def outcome(self, command_id: str) -> Answer | None:
+        return await self._database.read(partial(reads.outcome, command_id=command_id))
+
+    async def get(self, keys: Iterable[Key]) -> dict[Key, Entity]:
+        return await self._database.read(partial(reads.by_keys, keys=list(keys)))
+
+    async def find_tickets(self, query: TicketQuery) -> Page[Ticket]:
+        return await self._database.read(partial(reads.tickets, query=query))
+
+    async def find_live_events(self, *, text: str = "", limit: int = 50, cursor: str | None = None) -> Page[LiveEvent]:
+        return await self._database.read(partial(reads.live_events, text=text, limit=limit, cursor=cursor))
+
+    async def find_orders(self, buyer_id: str, *, limit: int = 50, cursor: str | None = None) -> Page[Order]:
+        return await self._database.read(partial(reads.orders, buyer_id=buyer_id, limit=limit, cursor=cursor))
+
+    async def scan(self, kind: Kind, *, limit: int = 500, cursor: str | None = None) -> Page[Entity]:
+        return await self._database.read(partial(reads.scan, kind=kind, limit=limit, cursor=cursor))
+
+    async def due_orders(self, limit: int) -> list[str]:
+        return await self._database.read(partial(reads.due_orders, now=self._now(), limit=limit))
+
+    async def due_charges(self, limit: int) -> list[Charge]:
+        return await self._database.read(partial(reads.due_charges, now=self._now(), limit=limit))
+
+    async def due_refunds(self, limit: int) -> list[Refund]:
+        return await self._database.read(partial(reads.due_refunds, now=self._now(), limit=limit))
+
+    async def charge_by_reference(self, provider: str, reference: str) -> Charge | None:
+        return await self._database.read(partial(reads.charge_by_reference, provider=provider, reference=reference))
+
+    async def unapplied_webhooks(self, limit: int) -> list[Webhook]:
+        return await self._database.read(partial(reads.unapplied_webhooks, limit=limit))
+
+    async def revoked_sessions(self, limit: int) -> list[Session]:
+        return await self._database.read(partial(reads.revoked_sessions, now=self._now(), limit=limit))
+
+    async def claim_events(self, limit: int, lease: timedelta) -> list[Claimed]:
+        if not await self._events_wait():  # looking needs no writing
+            return []
+        token = self._database.new_id()
+        return await self._writer.run(partial(outbox.claim, limit=limit, lease=lease, token=token))
+
+    async def mark_published(self, claims: Sequence[Claimed]) -> None:
+        if claims:
+            await self._writer.run(partial(outbox.mark_published, claims=claims))
+
+    async def mark_failed(
+        self, claim: Claimed, *, error: str, retry_in: timedelta | None, counted: bool = True
+    ) -> None:
+        await self._writer.run(
+            partial(outbox.mark_failed, claim=claim, error=error, retry_in=retry_in, counted=counted)
+        )
+
+    async def wait_for_events(self, seconds: float) -> None:
+        await self._writer.decided.wait_until(self._events_wait, seconds)
+
+    async def dead_events(self, limit: int) -> list[DeadEvent]:
+        return await self._database.read(partial(outbox.dead, limit=limit))
+
+    async def replay_event(self, event_id: str) -> bool:
+        return await self._writer.run(partial(outbox.replay, event_id=event_id), signal=self._writer.decided)
+
+    async def drop_event(self, event_id: str) -> bool:
+        return await self._writer.run(partial(outbox.drop, event_id=event_id))
+
+    async def purge(self, *, events_before: datetime, commands_before: datetime, marks_before: datetime) -> int:
+        job = partial(outbox.purge, events=events_before, commands=commands_before, marks=marks_before, limit=_PURGE)
+        total = 0
+        while True:
+            some = await self._writer.run(job)
+            total += some
+            if some < _PURGE:
+                return total
+
+    async def totals(self) -> Totals:
+        return await self._database.read(partial(reads.totals, now=self._now()))
+
+    async def now(self) -> datetime:
+        return self._now()
+
+    async def _events_wait(self) -> bool:
+        def look(connection: Connection) -> bool:
+            return outbox.waiting(connection, self._now())
+
+        return await self._database.read(look)
+
+    def _now(self) -> datetime:
+        return self._database.clock.now()
+
+
+@asynccontextmanager
+async def open_storage(url: str, context: Context) -> AsyncIterator[SqlStorage]:
+    """Open a storage by URL."""
+    async with opened(url, context) as database:
+        yield SqlStorage(database)
