@@ -287,11 +287,12 @@ class TestOutbox:
         self, storage: MemoryStorage, clock: VirtualClock
     ) -> None:
         async def wait() -> float:
-            before = clock.now()
+            before = after = clock.now()
             async with anyio.create_task_group() as group:
                 group.start_soon(_advance, clock, 60)
                 await storage.wait_for_events(60)
-                return (clock.now() - before).total_seconds()
+                after = clock.now()
+            return (after - before).total_seconds()
 
         assert await wait() == 60
         await list_ticket(storage)
