@@ -15,7 +15,7 @@ _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*)(?=:|\Z)", re.IGNORECASE)  # RF
 
 _OFFERS: Final = {
     ("ticketkit-sql", 'pip install "ticketkit[sql]"'): (
-        (BackendKind.STORAGE, BackendKind.TIMERS),
+        (BackendKind.STORAGE, BackendKind.BUS, BackendKind.TIMERS),
         ("postgres", "postgresql", "sqlite"),
     ),
     ("ticketkit-nats", "pip install ticketkit-nats"): ((BackendKind.BUS,), ("nats", "tls")),

@@ -146,6 +146,11 @@ class Plugins:
         """All rules that an order has to pass."""
         return [rule for plugin in self._working() for rule in plugin.rules]
 
+    @property
+    def has_policies(self) -> bool:
+        """Whether any plugin has a say in policies: if not, nothing needs to be read for them."""
+        return bool(self._manager.hook.ticketkit_policy.get_hookimpls())
+
     def policy(self, live_event: LiveEvent | None, default: Policy) -> Policy:
         """The policy for a live event: of the first plugin that has one, else the default.
 

@@ -1,0 +1,110 @@
+"""`ticketkit events`: schemas of the contracts, the check that they stay compatible, and documents made of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, NoReturn
+
+import click
+
+from ticketkit.cli.loaded import loaded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ticketkit.events.compatibility import Finding
+    from ticketkit.events.contract import Contract
+    from ticketkit.events.flow import Flow
+
+_FOLDER = click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+_OUTPUT = click.option("--output", "-o", type=click.File("w", encoding="utf-8", lazy=True), default="-", help="A file.")
+
+
+@click.group
+def events() -> None:
+    """Work with the contracts of events: ticketkit's own and those of plugins."""
+
+
+@events.command
+@_FOLDER
+@click.option("--force", is_flag=True, help="Also what old and new releases would misunderstand.")
+@click.pass_context
+def export(context: click.Context, folder: Path, *, force: bool) -> None:
+    """Write the JSON Schema of each contract to DIR.
+
+    A change that old and new releases would misunderstand is refused: it needs a new version of the contract.
+    --force is for types that were never published.
+    """
+    from ticketkit.events import schemas
+
+    contracts = _contracts(context)
+    wrong = [finding for finding in schemas.check(folder, contracts) if not finding.compatible]
+    if wrong and not force:
+        _refuse(wrong)
+    written = schemas.export(folder, contracts)
+    click.echo(f"{len(contracts)} contracts, {len(written)} files written.")
+
+
+@events.command
+@_FOLDER
+@click.pass_context
+def check(context: click.Context, folder: Path) -> None:
+    """Compare the contracts with the schemas in DIR; exit 1 with the reasons when they differ."""
+    from ticketkit.events import schemas
+
+    contracts = _contracts(context)
+    if findings := schemas.check(folder, contracts):
+        if any(finding.compatible for finding in findings):
+            click.echo(f"Some schemas are out of date; write them with: ticketkit events export {folder}", err=True)
+        _refuse(findings)
+    click.echo(f"{len(contracts)} contracts agree with their schemas.")
+
+
+@events.command
+@_OUTPUT
+@click.pass_context
+def asyncapi(context: click.Context, output: IO[str]) -> None:
+    """Write the AsyncAPI 3.0 document, as JSON."""
+    from importlib.metadata import version
+
+    from ticketkit.events.asyncapi import document
+
+    made = document(_contracts(context), _flow(), version=version("ticketkit"))
+    click.echo(json.dumps(made, indent=2, ensure_ascii=False), file=output)
+
+
+@events.command
+@_OUTPUT
+@click.pass_context
+def catalogue(context: click.Context, output: IO[str]) -> None:
+    """Write the catalogue of events with a diagram of their flow, as Markdown with Mermaid."""
+    from ticketkit.events import diagram
+
+    click.echo(f"```mermaid\n{diagram.flowchart(_flow())}```\n", file=output)
+    click.echo(diagram.catalogue(_contracts(context), _flow()), nl=False, file=output)
+
+
+def _contracts(context: click.Context) -> list[type[Contract]]:
+    """The catalogue in its own order, then what plugins add."""
+    from ticketkit.events.catalogue import CATALOGUE
+
+    return [*CATALOGUE, *(contract for contract, _ in loaded(context).contracts())]
+
+
+def _flow() -> Flow:
+    from ticketkit.events.flow import Flow
+    from ticketkit.services.catalogue import SERVICES
+
+    services = SERVICES.values()
+    return Flow(
+        says={service.name.value: service.says for service in services},
+        hears={service.name.value: service.hears for service in services},
+        broadcast={service.name.value: service.broadcast for service in services},
+    )
+
+
+def _refuse(findings: Iterable[Finding]) -> NoReturn:
+    for finding in findings:
+        click.echo(str(finding), err=True)
+    raise click.exceptions.Exit(1)
