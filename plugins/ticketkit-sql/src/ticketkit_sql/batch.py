@@ -234,8 +234,7 @@ def _live(order: Order) -> frozenset[str]:
 
 
 def _fetch(connection: Connection, sql: str, parameters: tuple[Any, ...]) -> list[Row]:
-    cursor = connection.exec_driver_sql(sql, parameters).cursor
-    if cursor is None:  # it is a SELECT
-        return []
+    # The driver's own cursor: rows as plain tuples.
+    cursor: Any = connection.exec_driver_sql(sql, parameters).cursor
     found: list[Row] = cursor.fetchall()
     return found

@@ -19,14 +19,13 @@ from ticketkit.backends.clock import SystemClock
 from ticketkit.backends.errors import Misconfigured, Unavailable
 from ticketkit_sql.schema import make_ready
 from ticketkit_sql.settings import Settings
+from ticketkit_sql.signal import Signal
 from ticketkit_sql.sqlite import Sqlite
 from ticketkit_sql.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
-
-    from sqlalchemy import Engine
 
     from ticketkit.backends.clock import Clock
     from ticketkit.backends.spec import Context
@@ -45,6 +44,7 @@ class Database:
         self._writing = self._dialect.engine()
         self._reading = self._dialect.engine(readers=settings.readers)
         self._limiter = anyio.CapacityLimiter(settings.readers)
+        self._signals: dict[str, Signal] = {}
         self.writer: Writer
 
     @property
@@ -56,6 +56,10 @@ class Database:
     def new_id(self) -> Callable[[], str]:
         """Makes fresh ids."""
         return self._context.new_id
+
+    def signal(self, name: str) -> Signal:
+        """What wakes those in this process who wait for a kind of change."""
+        return self._signals.setdefault(name, Signal(self.clock))
 
     async def open(self) -> None:
         """Make the schema ready, and start the writer.

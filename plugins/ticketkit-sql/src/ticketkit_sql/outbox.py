@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime, timedelta
 
-    from sqlalchemy import ColumnElement, Connection, Row
+    from sqlalchemy import Column, ColumnElement, Connection
 
 _BOX: Final = TABLES["outbox"].c
 _ENVELOPE: Final = (
@@ -89,14 +89,14 @@ def replay(connection: Connection, now: datetime, event_id: str) -> bool:
     return connection.execute(again).rowcount > 0
 
 
-def drop(connection: Connection, now: datetime, event_id: str) -> bool:
+def drop(connection: Connection, _now: datetime, event_id: str) -> bool:
     """Delete a dead letter."""
     gone = delete(TABLES["outbox"]).where(_BOX.id == event_id, _BOX.dead_at.is_not(None))
     return connection.execute(gone).rowcount > 0
 
 
 def purge(
-    connection: Connection, now: datetime, *, events: datetime, commands: datetime, marks: datetime, limit: int
+    connection: Connection, _now: datetime, *, events: datetime, commands: datetime, marks: datetime, limit: int
 ) -> int:
     """Delete some of what was kept long enough.
 
@@ -104,7 +104,7 @@ def purge(
         How many rows; fewer than `limit` when no more is left.
     """
     kept = TABLES["commands"].c
-    old: list[tuple[ColumnElement[Any], ColumnElement[bool]]] = [
+    old: list[tuple[Column[Any], ColumnElement[bool]]] = [
         (_BOX.seq, _BOX.published_at < micros(events)),
         (kept.id, (kept.at < micros(commands)) & kept.consumer.is_(None)),
         (kept.id, (kept.at < micros(marks)) & kept.consumer.is_not(None)),
@@ -112,12 +112,11 @@ def purge(
     count = 0
     for key, condition in old:
         some = select(key).where(condition).limit(limit - count)
-        table: Any = key.table  # type: ignore[attr-defined]
-        count += connection.execute(delete(table).where(key.in_(some.scalar_subquery()))).rowcount
+        count += connection.execute(delete(key.table).where(key.in_(some.scalar_subquery()))).rowcount
     return count
 
 
-def _envelope(row: Row[Any]) -> Envelope:
+def _envelope(row: Any) -> Envelope:
     return Envelope(
         id=row.id,
         type=row.type,

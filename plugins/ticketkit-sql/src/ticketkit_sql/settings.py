@@ -13,7 +13,7 @@ SETTINGS: Final = {
     "migrate": "`yes` (default): opening brings the schema up to date; `no`: an old schema is refused.",
     "busy": "Seconds to wait for another process that writes, before `Unavailable` (default 10).",
     "readers": "Connections that read at once (default 4).",
-    "synchronous": "`full` (default): what is acknowledged survives power loss; `normal`: only the death of the process.",
+    "synchronous": "`full` (default): what is acknowledged survives power loss; `normal`: only a killed process.",
     "lease": "Seconds after which an event that a dead consumer had is delivered again (bus only, default 30).",
     "keep": "Seconds for which the bus keeps a message that nobody waits for (bus only, default 300).",
 }

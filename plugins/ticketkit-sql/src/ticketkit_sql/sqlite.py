@@ -36,7 +36,7 @@ class Sqlite:
         self._settings = settings
 
     def engine(self, *, readers: int = 0) -> Engine:
-        """An engine: for one writing connection, or for some that only read."""
+        """An engine for one writing connection, or for some that only read."""
         engine = create_engine(
             f"sqlite+pysqlite:///{self._settings.path}",
             isolation_level="AUTOCOMMIT",
@@ -53,7 +53,7 @@ class Sqlite:
         ]
 
         @event.listens_for(engine, "connect")
-        def _prepare(connection: sqlite3.Connection, record: object) -> None:
+        def _prepare(connection: sqlite3.Connection, _record: object) -> None:
             for pragma in pragmas:
                 connection.execute(pragma)
 
@@ -96,7 +96,7 @@ class Sqlite:
         return isinstance(error, OperationalError)
 
     def select_ids(self, table: str, columns: Iterable[str]) -> str:
-        """Rows by id, locked; one parameter, see `ids`. (All is locked here since `begin`.)"""
+        """Rows by id, for update; parameters: see `ids`. Here `begin` has locked everything."""
         return f"SELECT {_list(columns)} FROM {PREFIX}{table} WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
 
     def ids(self, ids: Sequence[str]) -> tuple[Any, ...]:
@@ -108,7 +108,7 @@ class Sqlite:
         return f"INSERT INTO {PREFIX}{table} ({_list(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
 
     def update(self, table: str, columns: Iterable[str], where: Iterable[str]) -> str:
-        """Set columns where others are equal: first the values that are set, then those that are compared."""
+        """Set columns where others are equal; parameters: what is set, then what is compared."""
         changed = ", ".join(f'"{column}" = ?' for column in columns)
         found = " AND ".join(f'"{column}" = ?' for column in where)
         return f"UPDATE {PREFIX}{table} SET {changed} WHERE {found}"  # noqa: S608

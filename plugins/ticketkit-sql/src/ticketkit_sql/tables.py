@@ -93,7 +93,7 @@ def _one_of(table: str, column: str, values: Iterable[str], *, nullable: bool = 
 
 
 def _index(table: Table, name: str, *columns: str, where: str | None = None, unique: bool = False) -> None:
-    condition = {} if where is None else {"sqlite_where": text(where), "postgresql_where": text(where)}
+    condition: dict[str, Any] = {} if where is None else {"sqlite_where": text(where), "postgresql_where": text(where)}
     prefix = "uq" if unique else "ix"
     Index(f"{prefix}_{table.name}_{name}", *(table.c[column] for column in columns), unique=unique, **condition)
 
@@ -335,11 +335,12 @@ def _timers(metadata: MetaData) -> None:
         metadata,
         Column("key", Text, primary_key=True, nullable=False),
         _time("due"),
-        _time("leased_until", nullable=True),
+        _time("free_at"),
         *_texts("token", nullable=True),
-        _check("timers", "lease", "(leased_until IS NULL) = (token IS NULL)"),
+        # Nobody can have it before it is due.
+        _check("timers", "lease", "token IS NOT NULL OR free_at = due"),
     )
-    _index(timers, "due", "due", "key")
+    _index(timers, "free", "free_at")
 
 
 def _bus(metadata: MetaData) -> None:

@@ -1,7 +1,7 @@
 """The one writer of a database: a thread that drains what is waiting, and commits it as one.
 
-Decisions and jobs go on a queue. The thread takes all that is there (256 at most; it never lingers for more), carries it
-out in one transaction, commits once, and hands every outcome back in one hop to the event loop. Whoever fails, fails
+Decisions and jobs go on a queue. The thread takes all that is there (256 at most; it never lingers for more), carries
+it out in one transaction, commits once, and hands every outcome back in one hop to the event loop. Whoever fails, fails
 alone; whoever stops waiting harms nobody.
 """
 

@@ -118,7 +118,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.CheckConstraint("extension IN ('none', 'grace', 'window')", name="ck_ticketkit_orders_extension"),
         sa.CheckConstraint(
-            "reason IS NULL OR reason IN ('buyer', 'expired', 'taken_over', 'payment_declined', 'payment_failed', 'event_cancelled')",
+            "reason IS NULL OR reason IN ('buyer', 'expired', 'taken_over', 'payment_declined', 'payment_failed', 'event_cancelled')",  # noqa: E501
             name="ck_ticketkit_orders_reason",
         ),
         sa.CheckConstraint(
@@ -190,12 +190,12 @@ def upgrade() -> None:
         "ticketkit_timers",
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("due", sa.BigInteger(), nullable=False),
-        sa.Column("leased_until", sa.BigInteger(), nullable=True),
+        sa.Column("free_at", sa.BigInteger(), nullable=False),
         sa.Column("token", sa.Text(), nullable=True),
-        sa.CheckConstraint("(leased_until IS NULL) = (token IS NULL)", name="ck_ticketkit_timers_lease"),
+        sa.CheckConstraint("token IS NOT NULL OR free_at = due", name="ck_ticketkit_timers_lease"),
         sa.PrimaryKeyConstraint("key"),
     )
-    op.create_index("ix_ticketkit_timers_due", "ticketkit_timers", ["due", "key"], unique=False)
+    op.create_index("ix_ticketkit_timers_free", "ticketkit_timers", ["free_at"], unique=False)
     op.create_table(
         "ticketkit_users",
         sa.Column("id", sa.Text(), nullable=False),
@@ -521,7 +521,7 @@ def downgrade() -> None:
     )
     op.drop_table("ticketkit_webhooks")
     op.drop_table("ticketkit_users")
-    op.drop_index("ix_ticketkit_timers_due", table_name="ticketkit_timers")
+    op.drop_index("ix_ticketkit_timers_free", table_name="ticketkit_timers")
     op.drop_table("ticketkit_timers")
     op.drop_index("uq_ticketkit_outbox_id", table_name="ticketkit_outbox")
     op.drop_index(

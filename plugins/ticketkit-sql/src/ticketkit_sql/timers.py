@@ -1,0 +1,101 @@
+"""Timers: due times in a table, claimed with a lease.
+
+A timer may be claimed from `free_at` on: its due time at first, the end of the lease while somebody has it.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import delete, func, insert, select, update
+
+from ticketkit.backends.spec import Capability, Context
+from ticketkit.backends.timers import Due
+from ticketkit_sql.database import Database, opened
+from ticketkit_sql.reads import TABLES
+from ticketkit_sql.rows import micros, time_of
+from ticketkit_sql.signal import LOOK
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from sqlalchemy import Connection
+
+_TABLE: Final = TABLES["timers"]
+_TIMER: Final = _TABLE.c
+
+
+class SqlTimers:
+    """`Timers` on a database.
+
+    Args:
+        database: Open.
+    """
+
+    capabilities = frozenset({Capability.DURABLE, Capability.MULTI_PROCESS})
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._writer = database.writer
+        self._changed = database.signal("timers")
+
+    async def schedule(self, key: str, due: datetime) -> None:
+        await self._writer.run(partial(_schedule, key=key, due=due), signal=self._changed)
+
+    async def cancel(self, key: str) -> None:
+        await self._writer.run(partial(_remove, key=key))
+
+    async def claim(self, limit: int, lease: timedelta) -> Sequence[Due]:
+        if await self._pause() > 0:  # looking needs no writing
+            return []
+        token = self._database.new_id()
+        return await self._writer.run(partial(_claim, limit=limit, lease=lease, token=token))
+
+    async def done(self, timer: Due) -> None:
+        await self._writer.run(partial(_remove, key=timer.key, token=timer.token))
+
+    async def wait(self, seconds: float) -> None:
+        while seconds > 0 and (pause := await self._pause()) > 0:
+            pause = min(pause, seconds, LOOK)
+            await self._changed.wait(pause)
+            seconds -= pause
+
+    async def _pause(self) -> float:
+        """Seconds until the next timer may be claimed, as far as it is known now."""
+        next_due = await self._database.read(_next)
+        if next_due is None:
+            return LOOK
+        return (time_of(next_due) - self._database.clock.now()).total_seconds()
+
+
+def _next(connection: Connection) -> int | None:
+    return connection.scalar(select(func.min(_TIMER.free_at)))
+
+
+def _schedule(connection: Connection, _now: datetime, *, key: str, due: datetime) -> None:
+    connection.execute(delete(_TABLE).where(_TIMER.key == key))
+    connection.execute(insert(_TABLE).values(key=key, due=micros(due), free_at=micros(due)))
+
+
+def _remove(connection: Connection, _now: datetime, *, key: str, token: str | None = None) -> None:
+    mine = [] if token is None else [_TIMER.token == token]
+    connection.execute(delete(_TABLE).where(_TIMER.key == key, *mine))
+
+
+def _claim(connection: Connection, now: datetime, *, limit: int, lease: timedelta, token: str) -> list[Due]:
+    wanted = select(_TIMER.key, _TIMER.due).where(_TIMER.free_at <= micros(now))
+    rows = connection.execute(wanted.order_by(_TIMER.due, _TIMER.key).limit(limit)).all()
+    if rows:
+        mine = update(_TABLE).where(_TIMER.key.in_([row.key for row in rows]))
+        connection.execute(mine.values(token=token, free_at=micros(now + lease)))
+    return [Due(row.key, time_of(row.due), token) for row in rows]
+
+
+@asynccontextmanager
+async def open_timers(url: str, context: Context) -> AsyncIterator[SqlTimers]:
+    """Open timers by URL."""
+    async with opened(url, context) as database:
+        yield SqlTimers(database)
