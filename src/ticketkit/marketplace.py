@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ticketkit.backends.clock import Clock, SystemClock
 from ticketkit.domain.policy import Policy
@@ -191,7 +191,7 @@ class Marketplace:
 
         return build(self._runtime, self.config.services)
 
-    async def __aenter__(self) -> Marketplace:
+    async def __aenter__(self) -> Self:
         """Start: open the backends, run consumers and jobs."""
         if self._stack is not None:
             msg = "The marketplace runs already."
@@ -204,7 +204,7 @@ class Marketplace:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop: finish what is under way, then close."""
+        """Stop: finish what is under way, then close. An error of the caller goes on as it is."""
         stack, self._stack = self._stack, None
         if stack is not None:
-            await stack.__aexit__(kind, error, trace)
+            await stack.aclose()

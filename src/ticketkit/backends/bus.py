@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 
 class Delivery(Protocol):
-    """One event, given to one member of a group. Exactly one of the methods ends it; when none does (the member
-    died), the bus delivers it again to another member.
+    """One event, given to one member of a group.
+
+    Exactly one of the methods ends it; when none does (the member died), the bus delivers it again to another member.
 
     Attributes:
         event: The event.

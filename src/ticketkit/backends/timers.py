@@ -41,8 +41,10 @@ class Timers(Protocol):
         ...
 
     async def claim(self, limit: int, lease: timedelta) -> Sequence[Due]:
-        """Take timers that are due by the backend's clock, longest due first; claimed ones are passed over until
-        their lease runs out."""
+        """Take timers that are due by the backend's clock, longest due first.
+
+        Claimed ones are passed over until their lease runs out.
+        """
         ...
 
     async def done(self, timer: Due) -> None:

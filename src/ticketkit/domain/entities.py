@@ -225,7 +225,11 @@ class LineKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One priced line of an order, as it was when the order was placed."""
+    """One priced line of an order, as it was when the order was placed.
+
+    Attributes:
+        ticket_id: The ticket that is bought; of a fee or tax, the ticket that it is for and is dropped with.
+    """
 
     kind: LineKind = LineKind.TICKET
     title: str
@@ -284,7 +288,9 @@ class Order:
     @property
     def ticket_ids(self) -> tuple[str, ...]:
         """The tickets, in the order of the lines."""
-        return tuple(line.ticket_id for line in self.lines if line.ticket_id is not None)
+        return tuple(
+            line.ticket_id for line in self.lines if line.kind is LineKind.TICKET and line.ticket_id is not None
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -438,14 +444,11 @@ class Webhook:
         return Key(cls.KIND, id)
 
 
-Entity: TypeAlias = (
-    Charge | Email | Holds | LiveEvent | Order | OrderCopy | Refund | Session | Ticket | User | Webhook
-)
+Entity: TypeAlias = Charge | Email | Holds | LiveEvent | Order | OrderCopy | Refund | Session | Ticket | User | Webhook
 """Whatever a storage keeps."""
 
 ENTITIES: dict[Kind, type[Entity]] = {
-    cls.KIND: cls
-    for cls in (Charge, Email, Holds, LiveEvent, Order, OrderCopy, Refund, Session, Ticket, User, Webhook)
+    cls.KIND: cls for cls in (Charge, Email, Holds, LiveEvent, Order, OrderCopy, Refund, Session, Ticket, User, Webhook)
 }
 """The entity classes by kind."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from ticketkit.domain.decision import Changes, Command, Fact, State
@@ -30,12 +31,10 @@ def announce(
     """Announce a live event; its id is the command's first fresh one.
 
     Raises:
-        InvalidInput: A text is out of bounds, the zone unknown, a time without offset, or it goes on sale after its start.
+        InvalidInput: A text is out of bounds, the zone unknown, a time without offset, or on sale after the start.
     """
-    for field, time in (("starts_at", starts_at), ("on_sale_at", on_sale_at)):
-        if time is not None and time.tzinfo is None:
-            msg = "A time needs an offset, such as 2026-12-31T20:00:00Z."
-            raise InvalidInput(msg, code="time_without_offset", field=field)
+    starts_at = _utc(starts_at, "starts_at")
+    on_sale_at = None if on_sale_at is None else _utc(on_sale_at, "on_sale_at")
     if on_sale_at is not None and on_sale_at >= starts_at:
         msg = "A live event goes on sale before it starts."
         raise InvalidInput(msg, code="on_sale_after_start", field="on_sale_at")
@@ -75,3 +74,14 @@ def call_off(state: State, event_id: str, *, owner_id: str | None) -> Changes:
         raise Conflict(msg, code="already_cancelled", live_event_id=event_id)
     event = replace(event, status=LiveEventStatus.CANCELLED)
     return Changes(put=(event,), facts=(Fact("live_event.cancelled", key_of(event)),), answer=(event,))
+
+
+def _utc(time: datetime, field: str) -> datetime:
+    if time.utcoffset() is None:
+        msg = "A time needs an offset, such as 2026-12-31T20:00:00Z."
+        raise InvalidInput(msg, code="time_without_offset", field=field)
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        msg = "The time is before the year 1 or after 9999 in UTC."
+        raise InvalidInput(msg, code="time_out_of_range", field=field) from None

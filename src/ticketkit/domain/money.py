@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Final
 
 from ticketkit.domain.errors import InvalidMoney
 
 # ISO 4217 list one, active codes of circulating currencies; the exponent is 2 unless it is named below.
-_TWO: Final = """
-AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CNY COP CRC CUP CVE
-CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR
-KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD PAB
-PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY
-TTD TWD TZS UAH USD UYU UZS VED VES WST XCD XCG YER ZAR ZMW ZWG
-""".split()
-EXPONENTS: Final[dict[str, int]] = {
-    **dict.fromkeys(_TWO, 2),
-    **dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0),
-    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
-    **dict.fromkeys("CLF UYW".split(), 4),
+_CODES: Final = {
+    2: """
+        AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CNY COP CRC CUP
+        CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES
+        KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK
+        NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB
+        TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VED VES WST XCD XCG YER ZAR ZMW ZWG
+    """,
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    3: "BHD IQD JOD KWD LYD OMR TND",
+    4: "CLF UYW",
 }
+EXPONENTS: Final[dict[str, int]] = {code: exponent for exponent, codes in _CODES.items() for code in codes.split()}
 """Digits after the decimal point, by currency code (ISO 4217)."""
 
 MAX_MINOR: Final = 10**15
 """Largest amount in minor units: it stays an exact integer in every JSON reader (2**53) and in 64-bit columns."""
+
+_EXACT: Final = Context(traps=[Inexact, InvalidOperation])  # the default context would round a 30th digit away
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +70,16 @@ class Money:
         if isinstance(amount, bool) or not isinstance(amount, str | int | Decimal):
             msg = "An amount is a decimal number, not a float."
             raise InvalidMoney(msg, field="price")
-        try:
-            value = Decimal(amount)
-        except InvalidOperation:
-            msg = f"{amount!r} is not a number."
-            raise InvalidMoney(msg, field="price") from None
-        if not value.is_finite() or abs(value) > MAX_MINOR:
+        value = _number(amount)
+        if not -MAX_MINOR <= value <= MAX_MINOR:
             msg = "The amount is too large."
             raise InvalidMoney(msg, code="amount_out_of_range", field="price")
-        scaled = value.scaleb(exponent)
-        if scaled != scaled.to_integral_value():
-            msg = f"{currency} has {exponent} digits after the decimal point; {amount} has more."
-            raise InvalidMoney(msg, code="too_many_digits", field="price", currency=currency, digits=exponent)
-        return cls.of(int(scaled), currency)
+        try:
+            value = value.quantize(Decimal(1).scaleb(-exponent), context=_EXACT)
+        except Inexact:
+            msg = f"{currency} has {exponent} digits after the decimal point; {str(amount)[:60]} has more."
+            raise InvalidMoney(msg, code="too_many_digits", field="price", currency=currency, digits=exponent) from None
+        return cls.of(int(value.scaleb(exponent)), currency)
 
     @property
     def major(self) -> Decimal:
@@ -105,6 +104,18 @@ class Money:
         if self.currency != other.currency:
             msg = f"{self.currency} and {other.currency} can't be added up."
             raise InvalidMoney(msg, code="mixed_currencies", field="currency")
+
+
+def _number(amount: str | int | Decimal) -> Decimal:
+    plain = not isinstance(amount, str) or (amount.isascii() and "_" not in amount)  # Decimal reads "1_0" and "１０" too
+    try:
+        value = Decimal(amount) if plain else Decimal("NaN")
+    except InvalidOperation:
+        value = Decimal("NaN")
+    if not value.is_finite():
+        msg = f"{str(amount)[:60]!r} is not a number."
+        raise InvalidMoney(msg, field="price")
+    return value
 
 
 def exponent_of(currency: str) -> int:

@@ -15,6 +15,7 @@ from ticketkit.domain.entities import (
     Holds,
     Key,
     Line,
+    LineKind,
     LiveEvent,
     LiveEventStatus,
     Order,
@@ -41,7 +42,7 @@ def stale(order: Order, now: datetime) -> bool:
 
 def order_keys(order: Order) -> tuple[Key, ...]:
     """All that a decision about this order may change."""
-    holds = {holds_id(order.buyer_id, line.event_id) for line in order.lines if line.ticket_id}
+    holds = {holds_id(order.buyer_id, line.event_id) for line in order.lines if line.kind is LineKind.TICKET}
     return (key_of(order), *(Ticket.key(id) for id in order.ticket_ids), *(Holds.key(id) for id in sorted(holds)))
 
 
@@ -230,7 +231,9 @@ def _check_count(ticket_ids: Sequence[str], policy: Policy) -> None:
 
 def _place_needs(state: State, tickets: Sequence[Ticket], buyer_id: str) -> Need | None:
     event_ids = {ticket.event_id for ticket in tickets}
-    orders = (Order.key(ticket.order_id) for ticket in tickets if ticket.status is TicketStatus.LOCKED and ticket.order_id)
+    orders = (
+        Order.key(ticket.order_id) for ticket in tickets if ticket.status is TicketStatus.LOCKED and ticket.order_id
+    )
     return state.missing(
         (*(Holds.key(holds_id(buyer_id, id)) for id in event_ids), *orders),
         shared=(LiveEvent.key(id) for id in event_ids if id is not None),
@@ -305,9 +308,7 @@ class _Draft:
     def lock(self, order: Order) -> None:
         self._put_order(order, "order.created")
         for id in order.ticket_ids:
-            self._put_ticket(
-                replace(self._ticket(id), status=TicketStatus.LOCKED, order_id=order.id), "ticket.locked"
-            )
+            self._put_ticket(replace(self._ticket(id), status=TicketStatus.LOCKED, order_id=order.id), "ticket.locked")
         for event_id, number in _per_event(order).items():
             holds = self._hold(order, event_id)
             if holds.count + number > order.policy.tickets_on_hold:
@@ -367,6 +368,6 @@ class _Draft:
 def _per_event(order: Order) -> dict[str | None, int]:
     counts: dict[str | None, int] = {}
     for line in order.lines:
-        if line.ticket_id is not None:
+        if line.kind is LineKind.TICKET:
             counts[line.event_id] = counts.get(line.event_id, 0) + 1
     return counts

@@ -156,7 +156,8 @@ def declined(state: State, charge_id: str, *, code: str) -> Changes | Need:
         return Changes(answer=(charge,))
     if need := state.missing((OrderCopy.key(charge.order_id),)):
         return need
-    return _failed(state, replace(charge, declined=True), None, code, owes_void=False)
+    held = charge.status is ChargeStatus.AUTHORIZED  # what was held, but can't be taken, has to be let go
+    return _failed(state, replace(charge, declined=True), None, code, owes_void=held)
 
 
 def captured(state: State, charge_id: str) -> Changes | Need:
@@ -211,6 +212,15 @@ def look_again(state: State, charge_id: str, *, after: timedelta) -> Changes | N
         return Changes(answer=(charge,))
     charge = replace(charge, due_at=state.now + after)
     return Changes(put=(charge,), answer=(charge,))
+
+
+def look_at_refund_again(state: State, refund_id: str, *, after: timedelta) -> Changes | Need:
+    """Let the reconciler come back to an open refund later."""
+    open_refund = state.require(Refund, refund_id)
+    if open_refund.due_at is None:
+        return Changes(answer=(open_refund,))
+    open_refund = replace(open_refund, due_at=state.now + after)
+    return Changes(put=(open_refund,), answer=(open_refund,))
 
 
 def refund(

@@ -64,10 +64,18 @@ def _react(state: State, order: Order, news: ChargeNews) -> Changes | Need | Non
             return _pinned(state, order, news)
         case ChargeStatus.COMPLETED if mine:
             return completed(state, order)
-        case ChargeStatus.FAILED if mine:
-            return cancelled(state, order, CancelReason.PAYMENT_FAILED)
-        case ChargeStatus.FAILED if waiting and news.declined and order.policy.on_decline is OnDecline.CANCEL:
-            return cancelled(state, order, CancelReason.PAYMENT_DECLINED)
+        case ChargeStatus.FAILED if reason := _lost(order, news, mine=mine):
+            return cancelled(state, order, reason)
+    return None
+
+
+def _lost(order: Order, news: ChargeNews, *, mine: bool) -> CancelReason | None:
+    """Why a failed charge ends its order, if it does."""
+    if mine:
+        return CancelReason.PAYMENT_FAILED
+    waiting = order.status is OrderStatus.CREATED
+    if waiting and news.declined and order.policy.on_decline is OnDecline.CANCEL:
+        return CancelReason.PAYMENT_DECLINED
     return None
 
 

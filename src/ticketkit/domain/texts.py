@@ -63,7 +63,7 @@ def checked_extra(extra: Mapping[str, Any] | None) -> Mapping[str, Any]:
         msg = f"The key {bad!r} of extra needs a namespace: 'yourapp:{bad}'."
         raise InvalidInput(msg, code="extra_namespace", field="extra")
     try:
-        size = len(json.dumps(extra, allow_nan=False).encode())
+        size = len(json.dumps(extra, allow_nan=False, ensure_ascii=False).encode())
     except (TypeError, ValueError):
         msg = "Extra must be JSON."
         raise InvalidInput(msg, code="extra_not_json", field="extra") from None

@@ -27,9 +27,7 @@ class Listing:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-def list_tickets(
-    state: State, command: Command, *, seller_id: str, listings: Sequence[Listing]
-) -> Changes | Need:
+def list_tickets(state: State, command: Command, *, seller_id: str, listings: Sequence[Listing]) -> Changes | Need:
     """List tickets, all or none; ids are the command's fresh ones, in order.
 
     Raises:
@@ -73,9 +71,12 @@ def edit(state: State, ticket_id: str, *, seller_id: str, title: str, price: Mon
 
     Raises:
         NotFound, Forbidden, TicketUnavailable: It does not exist, is another's, or is not `available`.
-        InvalidInput: Title or price is out of bounds.
+        InvalidInput: Title or price is out of bounds, or the price is in another currency.
     """
     ticket = _own(state, ticket_id, seller_id)
+    if price.currency != ticket.price.currency:
+        msg = f"The price of this ticket is in {ticket.price.currency}."
+        raise InvalidMoney(msg, code="other_currency", field="price", currency=ticket.price.currency)
     ticket = replace(ticket, title=bounded(title, "title"), price=_positive(price))
     return Changes(put=(ticket,), facts=(Fact("ticket.updated", key_of(ticket)),), answer=(ticket,))
 

@@ -91,6 +91,10 @@ class FakePayments:
             self._deliveries = None
         return await self._stack.__aexit__(type, error, traceback)
 
+    def deliver_to(self, receive: _webhooks.Deliver) -> None:
+        """Hand webhooks to `receive` from now on."""
+        self.deliver = receive
+
     async def prepare(self, *, charge_id: str, order_id: str, amount: Money, key: str) -> Outcome:
         def step() -> Step:
             if amount.minor <= 0:

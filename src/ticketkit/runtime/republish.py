@@ -48,7 +48,7 @@ async def republish(
     bus: Bus,
     *,
     new_id: Callable[[], str],
-    tell_count: Callable[[int], None] = lambda count: None,
+    tell_count: Callable[[int], None] = lambda _: None,
 ) -> int:
     """Publish the present state of every aggregate of a boundary.
 

@@ -79,7 +79,6 @@ class Runtime:
         self._services: dict[ServiceName, Any] = {}
         self._backends: Backends | None = None
         self._runners: list[ConsumerRunner] = []
-        self._driver: Driver | None = None
         self._stopping = False
 
     @property
@@ -242,9 +241,9 @@ class Runtime:
         if backends.provider is not None:
             progress = Progress(config.clock)
             storage = storages[Boundary.PAYMENTS]
-            self._driver = Driver(storage, commands, provider=backends.provider, progress=progress)
+            driver = Driver(storage, commands, provider=backends.provider, progress=progress)
             self._services[ServiceName.PAYMENTS] = Payments(
-                storage, commands, provider=backends.provider, driver=self._driver, progress=progress
+                storage, commands, provider=backends.provider, driver=driver, progress=progress
             )
             if isinstance(backends.provider, InProcessWebhooks):
                 backends.provider.deliver_to(self.payments.receive_webhook)
@@ -296,14 +295,13 @@ class Runtime:
         if ServiceName.EXPIRATION in self.services:
             expiration: Expiration = self._service(ServiceName.EXPIRATION)
             jobs.append(("expiration", expiration.fire, partial(expiration.wait, LOOK_EVERY)))
-        if self._driver is not None:
-            jobs.append(("reconcile", self._driver.reconcile, self._driver_wait))
+        if ServiceName.PAYMENTS in self.services:
+            jobs.append(("reconcile", self.payments.reconcile, self._wait_for_payments))
         if ServiceName.AUTH in self.services:
             jobs.append(("revocations", self._republish_revocations, partial(clock.sleep, REVOCATIONS_EVERY)))
         return jobs
 
-    async def _driver_wait(self) -> None:
-        assert self._driver is not None
+    async def _wait_for_payments(self) -> None:
         async with anyio.create_task_group() as group:
 
             async def nap() -> None:
@@ -311,7 +309,7 @@ class Runtime:
                 group.cancel_scope.cancel()
 
             group.start_soon(nap)
-            await self._driver.nudged()
+            await self.payments.nudged()
             group.cancel_scope.cancel()
 
     async def _purge(self) -> int:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import anyio
 
@@ -13,18 +12,8 @@ from ticketkit.backends.errors import OutcomeUnknown, Unavailable
 from ticketkit.backends.payments import ActionRequired, Declined, Done, Outcome, Pending, ProviderStatus
 from ticketkit.domain import payments
 from ticketkit.domain.decision import Changes, Keys, Need, State
-from ticketkit.domain.entities import (
-    Charge,
-    ChargeStatus,
-    Entity,
-    Key,
-    OrderCopy,
-    OrderStatus,
-    Refund,
-    RefundStatus,
-    Webhook,
-)
-from ticketkit.domain.errors import ChargeClosed
+from ticketkit.domain.entities import Charge, ChargeStatus, Entity, Key, OrderCopy, OrderStatus, Refund, RefundStatus
+from ticketkit.domain.errors import ChargeClosed, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -33,6 +22,8 @@ if TYPE_CHECKING:
     from ticketkit.backends.storage import Storage
     from ticketkit.services.commands import Commands
     from ticketkit.services.progress import Progress
+
+E = TypeVar("E", bound=Entity)
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +36,9 @@ AT_ONCE: Final = 16
 
 class Driver:
     """Takes the next step of a charge or refund until it is final, or waits for somebody else.
+
+    Each step calls the provider once, outside of any transaction, and commits what it answered. The calls are
+    idempotent by key, so two drivers of one charge do no harm, and a driver that died is followed by another.
 
     Args:
         storage: Of the payments boundary.
@@ -77,27 +71,22 @@ class Driver:
             while await self._step(charge_id):
                 pass
         except (Unavailable, OutcomeUnknown) as error:
-            log.warning("charge %s: %s; it is tried again", charge_id, error, extra={"charge_id": charge_id})
+            log.warning("charge %s: %s It is tried again.", charge_id, error, extra={"charge_id": charge_id})
             await self._later(charge_id)
         finally:
             self._busy.discard(charge_id)
 
     async def drive_refund(self, refund_id: str) -> None:
         """Drive one refund; a provider that can't be reached leaves it to the reconciler."""
-        key = Refund.key(refund_id)
-        refund = (await self._storage.get([key])).get(key)
-        if not isinstance(refund, Refund) or refund.status is not RefundStatus.CREATED:
+        refund = await self._one(Refund, refund_id)
+        charge = await self._one(Charge, refund.charge_id)
+        if refund.status is not RefundStatus.CREATED or charge.reference is None:
             return
-        charge_key = Charge.key(refund.charge_id)
-        charge = (await self._storage.get([charge_key]))[charge_key]
-        assert isinstance(charge, Charge)
-        assert charge.reference is not None
+        key = f"{refund_id}:refund"
         try:
-            outcome = await self._provider.refund(
-                charge.reference, refund_id=refund_id, amount=refund.amount, key=f"{refund_id}:refund"
-            )
+            outcome = await self._provider.refund(charge.reference, refund_id=refund_id, amount=refund.amount, key=key)
         except (Unavailable, OutcomeUnknown) as error:
-            log.warning("refund %s: %s; it is tried again", refund_id, error, extra={"refund_id": refund_id})
+            log.warning("refund %s: %s It is tried again.", refund_id, error, extra={"refund_id": refund_id})
             return
         match outcome:
             case Done(reference):
@@ -108,9 +97,8 @@ class Driver:
                 await self._decide(Refund.key(refund_id), lambda s: payments.refund_failed(s, refund_id, code=code))
 
     async def reconcile(self) -> int:
-        """Drive on whatever is past its deadline; returns how many there were."""
-        hooks = await self._apply_webhooks()
-        charges = await self._storage.due_charges(BATCH)
+        """Drive on whatever is past its deadline; returns how many charges and refunds there were."""
+        charges = [charge for charge in await self._storage.due_charges(BATCH) if charge.id not in self._busy]
         refunds = await self._storage.due_refunds(BATCH)
         limiter = anyio.CapacityLimiter(AT_ONCE)
 
@@ -122,174 +110,145 @@ class Driver:
             for charge in charges:
                 group.start_soon(one, self._reconcile_charge, charge.id)
             for refund in refunds:
-                group.start_soon(one, self.drive_refund, refund.id)
-        return hooks + len(charges) + len(refunds)
+                group.start_soon(one, self._reconcile_refund, refund.id)
+        return len(charges) + len(refunds)
 
-    async def store(self, hook: Webhook) -> int:
-        """Keep a webhook; 1 when it is new."""
+    async def look(self, charge: Charge) -> None:
+        """Note what the provider's books say of a charge that waits for them, and drive it on.
 
-        def decision(state: State) -> Changes:
-            known = state.get(Webhook, hook.id)
-            return Changes() if known is not None else Changes(put=(hook,), answer=(hook,))
-
-        answer = await self._decide(Webhook.key(hook.id), decision)
-        return len(answer)
+        Raises:
+            Unavailable, OutcomeUnknown: The books can't be read now.
+        """
+        waiting = charge.status in (ChargeStatus.CREATED, ChargeStatus.REQUIRES_ACTION)
+        if waiting and charge.reference is not None:
+            await self._look(charge, charge.reference)
+        await self.drive(charge.id)
 
     async def _reconcile_charge(self, charge_id: str) -> None:
-        if charge_id in self._busy:
-            return
         await self.drive(charge_id)
-        charge = await self._charge(charge_id)
+        charge = await self._one(Charge, charge_id)
         if charge.due_at is not None and charge.due_at <= await self._storage.now():
             await self._later(charge_id)
 
+    async def _reconcile_refund(self, refund_id: str) -> None:
+        await self.drive_refund(refund_id)
+        refund = await self._one(Refund, refund_id)
+        if refund.due_at is not None:
+            await self._decide(
+                Refund.key(refund_id), lambda s: payments.look_at_refund_again(s, refund_id, after=AGAIN)
+            )
+
     async def _step(self, charge_id: str) -> bool:
         """One step; whether there may be another one."""
-        charge = await self._charge(charge_id)
-        copy_key = OrderCopy.key(charge.order_id)
-        copy = (await self._storage.get([copy_key])).get(copy_key)
-        assert isinstance(copy, OrderCopy)
+        charge = await self._one(Charge, charge_id)
+        reference = charge.reference
+        if reference is None:
+            return charge.status is ChargeStatus.CREATED and await self._prepare(charge)
         if charge.owes_void:
-            return await self._void(charge)
+            return await self._void(charge, reference)
         match charge.status:
-            case ChargeStatus.CREATED if charge.reference is None:
-                return await self._prepare(charge, copy)
             case ChargeStatus.CREATED:
-                return await self._authorize(charge, copy)
+                return await self._authorize(charge, reference)
             case ChargeStatus.REQUIRES_ACTION:
-                return await self._look(charge)
-            case ChargeStatus.AUTHORIZED if payments.may_capture(charge, copy):
-                return await self._capture(charge)
+                return await self._look(charge, reference)
+            case ChargeStatus.AUTHORIZED:
+                return await self._capture(charge, reference)
         return False
 
-    async def _prepare(self, charge: Charge, copy: OrderCopy) -> bool:
-        if await self._late(copy):
-            return await self._commit(charge.id, lambda s: payments.give_up(s, charge.id, code="order_expired"))
+    async def _prepare(self, charge: Charge) -> bool:
+        if await self._late(charge):
+            return await self._commit(charge, lambda s: payments.give_up(s, charge.id, code="order_expired"))
         outcome = await self._provider.prepare(
             charge_id=charge.id, order_id=charge.order_id, amount=charge.amount, key=f"{charge.id}:prepare"
         )
         match outcome:
             case Done(reference):
-                return await self._commit(charge.id, lambda s: payments.prepared(s, charge.id, reference=reference))
+                return await self._commit(charge, lambda s: payments.prepared(s, charge.id, reference=reference))
             case Declined(code):
-                return await self._commit(charge.id, lambda s: payments.declined(s, charge.id, code=code))
+                return await self._commit(charge, lambda s: payments.declined(s, charge.id, code=code))
         return False
 
-    async def _authorize(self, charge: Charge, copy: OrderCopy) -> bool:
-        assert charge.reference is not None
-        if await self._late(copy):
-            return await self._commit(charge.id, lambda s: payments.give_up(s, charge.id, code="order_expired"))
-        outcome = await self._provider.authorize(charge.reference, token=charge.token, key=f"{charge.id}:authorize")
+    async def _authorize(self, charge: Charge, reference: str) -> bool:
+        if await self._late(charge):
+            return await self._commit(charge, lambda s: payments.give_up(s, charge.id, code="order_expired"))
+        outcome = await self._provider.authorize(reference, token=charge.token, key=f"{charge.id}:authorize")
+        if isinstance(outcome, Pending):  # perhaps the answer of an earlier try: the books know better
+            return await self._look(charge, reference)
         return await self._note(charge, outcome)
 
-    async def _look(self, charge: Charge) -> bool:
-        assert charge.reference is not None
-        found = await self._provider.retrieve(charge.reference)
+    async def _look(self, charge: Charge, reference: str) -> bool:
+        found = await self._provider.retrieve(reference)
         return False if found is None else await self._note(charge, _outcome(found))
 
     async def _note(self, charge: Charge, outcome: Outcome) -> bool:
         match outcome:
             case Done():
-                return await self._commit(charge.id, lambda s: payments.authorized(s, charge.id))
+                return await self._commit(charge, lambda s: payments.authorized(s, charge.id))
             case Declined(code):
-                return await self._commit(charge.id, lambda s: payments.declined(s, charge.id, code=code))
+                return await self._commit(charge, lambda s: payments.declined(s, charge.id, code=code))
             case ActionRequired(action) if charge.status is ChargeStatus.CREATED:
-                await self._commit(charge.id, lambda s: payments.action_required(s, charge.id, action=action))
+                await self._commit(charge, lambda s: payments.action_required(s, charge.id, action=action))
         return False
 
-    async def _capture(self, charge: Charge) -> bool:
-        assert charge.reference is not None
-        outcome = await self._provider.capture(charge.reference, amount=charge.amount, key=f"{charge.id}:capture")
+    async def _capture(self, charge: Charge, reference: str) -> bool:
+        if not payments.may_capture(charge, await self._one(OrderCopy, charge.order_id)):
+            return False
+        outcome = await self._provider.capture(reference, amount=charge.amount, key=f"{charge.id}:capture")
+        if isinstance(outcome, Pending):
+            found = await self._provider.retrieve(reference)
+            if found is None or found.status is not ProviderStatus.CAPTURED:
+                return False
+            outcome = Done(reference)
         match outcome:
             case Done():
-                return await self._commit(charge.id, lambda s: payments.captured(s, charge.id))
+                return await self._commit(charge, lambda s: payments.captured(s, charge.id))
             case Declined(code):
-                return await self._commit(charge.id, lambda s: payments.declined(s, charge.id, code=code))
+                return await self._commit(charge, lambda s: payments.declined(s, charge.id, code=code))
         return False
 
-    async def _void(self, charge: Charge) -> bool:
-        assert charge.reference is not None
-        outcome = await self._provider.void(charge.reference, key=f"{charge.id}:void")
-        match outcome:
-            case Done():
-                return await self._commit(charge.id, lambda s: payments.voided(s, charge.id))
-            case Declined():
-                return await self._void_refused(charge)
+    async def _void(self, charge: Charge, reference: str) -> bool:
+        outcome = await self._provider.void(reference, key=f"{charge.id}:void")
+        if isinstance(outcome, Declined):
+            found = await self._provider.retrieve(reference)
+            if found is not None and found.status not in (ProviderStatus.VOID, ProviderStatus.DECLINED):
+                log.critical(
+                    "charge %s was given up, but the provider refuses the void of what it has as %s: people must look",
+                    charge.id,
+                    found.status,
+                    extra={"charge_id": charge.id, "reference": reference},
+                )
+                return False
+            outcome = Done(reference)
+        if isinstance(outcome, Done):
+            return await self._commit(charge, lambda s: payments.voided(s, charge.id))
         return False
 
-    async def _void_refused(self, charge: Charge) -> bool:
-        assert charge.reference is not None
-        found = await self._provider.retrieve(charge.reference)
-        if found is None or found.status in (ProviderStatus.VOID, ProviderStatus.DECLINED):
-            return await self._commit(charge.id, lambda s: payments.voided(s, charge.id))
-        log.critical(
-            "charge %s was given up, but the provider has it as %s: people must look at it",
-            charge.id,
-            found.status,
-            extra={"charge_id": charge.id, "reference": charge.reference},
-        )
-        await self._later(charge.id)
-        return False
+    async def _late(self, charge: Charge) -> bool:
+        copy = await self._one(OrderCopy, charge.order_id)
+        return copy.status is not OrderStatus.CREATED or await self._storage.now() >= copy.expires_at
 
-    async def _late(self, copy: OrderCopy) -> bool:
-        gone = copy.status is not OrderStatus.CREATED
-        return gone or await self._storage.now() >= copy.expires_at
-
-    async def _apply_webhooks(self) -> int:
-        hooks = await self._storage.unapplied_webhooks(BATCH)
-        for hook in hooks:
-            await self._apply(hook)
-        return len(hooks)
-
-    async def _apply(self, hook: Webhook) -> None:
-        charge = None
-        if hook.reference is not None:
-            charge = await self._storage.charge_by_reference(hook.provider, hook.reference)
-        outcome = "unknown charge"
-        if charge is not None:
-            outcome = "applied"
-            if not charge.status.final and charge.reference is not None:
-                found = await self._provider.retrieve(charge.reference)
-                await self._note_found(charge, found)
-                await self.drive(charge.id)
-        else:
-            log.warning("webhook %s is about a charge that is not known", hook.id, extra={"webhook": hook.id})
-
-        def decision(state: State) -> Changes:
-            known = state.require(Webhook, hook.id)
-            return Changes(put=(replace(known, outcome=outcome),))
-
-        await self._decide(Webhook.key(hook.id), decision)
-
-    async def _note_found(self, charge: Charge, found: ProviderCharge | None) -> None:
-        """Note what the provider's books say of a charge that waits for it."""
-        waiting = charge.status in (ChargeStatus.CREATED, ChargeStatus.REQUIRES_ACTION)
-        decided = found is not None and found.status in (ProviderStatus.AUTHORIZED, ProviderStatus.DECLINED)
-        if waiting and decided and found is not None:
-            await self._note(charge, _outcome(found))
-
-    async def _charge(self, charge_id: str) -> Charge:
-        found = (await self._storage.get([Charge.key(charge_id)]))[Charge.key(charge_id)]
-        assert isinstance(found, Charge)
+    async def _one(self, cls: type[E], id: str) -> E:
+        found = (await self._storage.get([Key(cls.KIND, id)])).get(Key(cls.KIND, id))
+        if not isinstance(found, cls):
+            msg = f"There is no {cls.KIND} {id}."
+            raise NotFound(msg, code=f"{cls.KIND}_not_found")
         return found
 
     async def _later(self, charge_id: str) -> None:
         await self._decide(Charge.key(charge_id), lambda s: payments.look_again(s, charge_id, after=AGAIN))
 
-    async def _commit(self, charge_id: str, decision: Callable[[State], Changes | Need]) -> bool:
+    async def _commit(self, charge: Charge, decision: Callable[[State], Changes | Need]) -> bool:
         """Commit a step. True: the charge may have another one."""
         try:
-            await self._decide(Charge.key(charge_id), decision)
+            await self._decide(Charge.key(charge.id), decision)
         except ChargeClosed as error:
-            log.critical("charge %s: %s", charge_id, error, extra={"charge_id": charge_id})
+            log.critical("charge %s: %s", charge.id, error, extra={"charge_id": charge.id})
             return False
-        self._progress.tell(charge_id)
+        self._progress.tell(charge.id)
         return True
 
-    async def _decide(self, key: Key, decision: Callable[[State], Changes | Need]) -> tuple[Entity, ...]:
-        command = self._commands.ask("payments.drive", actor=None)
-        answer = await self._storage.decide(Keys.of(key), decision, command)
-        return answer.entities
+    async def _decide(self, key: Key, decision: Callable[[State], Changes | Need]) -> None:
+        await self._storage.decide(Keys.of(key), decision, self._commands.ask("payments.drive", actor=None))
 
 
 def _outcome(found: ProviderCharge) -> Outcome:

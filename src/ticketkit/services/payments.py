@@ -18,13 +18,13 @@ from ticketkit.domain.entities import (
     OrderCopy,
     OrderStatus,
     Refund,
-    Webhook,
 )
 from ticketkit.domain.errors import NotFound
 from ticketkit.domain.money import Money
 from ticketkit.domain.payments import OrderNews
 from ticketkit.events.catalogue import OrderState
 from ticketkit.services.progress import TooManyWaiting
+from ticketkit.services.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +41,6 @@ COPY_PATIENCE: Final = 2.0
 """Seconds that a payment waits for the copy of its order."""
 SETTLE_PATIENCE: Final = 10.0
 """Seconds that a payment waits for its charge to be decided; then it is answered as undecided."""
-BATCH: Final = 200
 
 
 class Payments:
@@ -60,6 +59,7 @@ class Payments:
     ) -> None:
         self._storage, self._commands = storage, commands
         self.provider, self._driver, self._progress = provider, driver, progress
+        self._webhooks = Webhooks(storage, commands, provider=provider, driver=driver)
 
     async def pay(
         self, buyer_id: str, order_id: str, *, token: str | None = None, command_key: str | None = None
@@ -163,20 +163,15 @@ class Payments:
         Raises:
             BadWebhook: It can't be trusted.
         """
-        new = 0
-        for notice in self.provider.webhook(headers, body):
-            hook = Webhook(
-                id=f"{self.provider.name}:{notice.id}",
-                provider=self.provider.name,
-                reference=notice.reference,
-                what=notice.what,
-                body=notice.body,
-                received_at=await self._storage.now(),
-            )
-            new += await self._driver.store(hook)
-        if new:
-            self._driver.nudge()
-        return new
+        return await self._webhooks.receive(headers, body)
+
+    async def reconcile(self) -> int:
+        """Apply webhooks, and drive on whatever is past its deadline; returns how much there was to do."""
+        return await self._webhooks.apply() + await self._driver.reconcile()
+
+    async def nudged(self) -> None:
+        """Wait until there may be something to reconcile."""
+        await self._driver.nudged()
 
     async def _wait_for_copy(self, order_id: str) -> None:
         key = OrderCopy.key(order_id)

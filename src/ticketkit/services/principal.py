@@ -22,5 +22,5 @@ class Principal:
     session_id: str | None = None
 
 
-Identity: TypeAlias = "Callable[[Any], Principal | None | Awaitable[Principal | None]]"
+Identity: TypeAlias = "Callable[[Any], Principal | Awaitable[Principal | None] | None]"
 """From a Starlette request (or anything with its headers and cookies) to who is asking."""

@@ -53,8 +53,8 @@ class Keys:
             Misconfigured: One is no Ed25519 key, or there is none at all.
         """
         try:
-            secret = load_pem_private_key(private.encode(), None) if private else None
-            known = {id: load_pem_public_key(pem.encode()) for id, pem in public.items()}
+            secret = load_pem_private_key(_lines(private), None) if private else None
+            known = {id: load_pem_public_key(_lines(pem)) for id, pem in public.items()}
         except ValueError as error:
             msg = f"A session key can't be read; make one with `ticketkit keys new`. ({error})"
             raise Misconfigured(msg) from None
@@ -92,6 +92,11 @@ class Keys:
         return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
+def _lines(pem: str) -> bytes:
+    """PEM from an env file, where a line end may be written as a backslash and an n."""
+    return pem.replace("\\n", "\n").encode()
+
+
 class Minter:
     """Mints session tokens; where auth runs.
 
@@ -106,6 +111,7 @@ class Minter:
             msg = "Auth needs the private session key (TICKETKIT_SESSION_PRIVATE_KEY)."
             raise Misconfigured(msg)
         self._keys, self._clock, self.lifetime = keys, clock, lifetime
+        self._private = keys.private
 
     def mint(self, user: User, session: Session) -> str:
         """A token of a user's session."""
@@ -119,8 +125,7 @@ class Minter:
             "iat": int(now.timestamp()),
             "exp": int(min(now + self.lifetime, session.expires_at).timestamp()),
         }
-        assert self._keys.private is not None
-        return jwt.encode(claims, self._keys.private, algorithm="EdDSA", headers={"kid": self._keys.key_id})
+        return jwt.encode(claims, self._private, algorithm="EdDSA", headers={"kid": self._keys.key_id})
 
 
 @dataclass(frozen=True, slots=True)

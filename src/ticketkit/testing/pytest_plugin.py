@@ -1,1 +1,45 @@
-"""Fixtures that pytest finds by itself where ticketkit is installed."""
+"""Fixtures that pytest finds by itself where ticketkit is installed.
+
+`market` is a whole marketplace on memory backends and a virtual clock:
+
+    async def test_a_lock_ends(market):
+        ...
+        await market.clock.advance(minutes=15)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from ticketkit.marketplace import Marketplace
+
+
+@pytest.fixture
+def market_options() -> dict[str, Any]:
+    """Arguments of the `Marketplace` of the fixture `market`; override it in your tests to change them."""
+    return {}
+
+
+@pytest.fixture
+async def market(market_options: dict[str, Any]) -> AsyncIterator[Marketplace]:
+    """A running marketplace on memory backends, with a virtual clock that only `market.clock.advance` moves."""
+    from ticketkit.marketplace import Marketplace
+    from ticketkit.memory import VirtualClock
+
+    async with Marketplace(**{"clock": VirtualClock(), **market_options}) as running:
+        yield running
+
+
+@pytest.fixture
+async def market_client(market: Marketplace) -> AsyncIterator[Any]:
+    """An HTTP client (httpx2) of the marketplace of the fixture `market`."""
+    import httpx2
+
+    transport = httpx2.ASGITransport(app=market.asgi())
+    async with httpx2.AsyncClient(transport=transport, base_url="http://testserver") as client:
+        yield client

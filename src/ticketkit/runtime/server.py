@@ -1,0 +1,126 @@
+"""Serves a marketplace over HTTP with uvicorn; SIGINT and SIGTERM drain it."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from ticketkit.backends.errors import Misconfigured
+from ticketkit.domain.errors import TicketkitError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+def bound_socket(host: str, port: int) -> socket.socket:
+    """A listening socket, before anything slow is started.
+
+    Raises:
+        Misconfigured: The address can't be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        msg = f"Can't listen on {host}:{port}: {getattr(error, 'strerror', None) or error}. Choose another --port."
+        raise Misconfigured(msg) from None
+    return listener
+
+
+def address(listener: socket.socket) -> str:
+    """The URL of a listening socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _Server(uvicorn.Server):
+    """Says when it answers."""
+
+    def __init__(self, config: uvicorn.Config, *, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then announce."""
+        await super().startup(sockets)
+        if self.started:
+            self._announce()
+
+
+def serve(
+    app: ASGIApp,
+    lifespan: AbstractAsyncContextManager[object],
+    listener: socket.socket,
+    *,
+    announce: Callable[[], None],
+    drain: float,
+) -> None:
+    """Serve an ASGI app until SIGINT or SIGTERM; then finish what is under way.
+
+    Args:
+        app: Without a lifespan of its own.
+        lifespan: Entered before the first request and left after the last: the marketplace.
+        listener: From `bound_socket`.
+        announce: Called once it answers.
+        drain: Seconds that open requests have to finish.
+
+    Raises:
+        TicketkitError: As `lifespan` raised it when it was entered.
+    """
+    guarded = _Guarded(app, lifespan)
+    config = uvicorn.Config(
+        guarded,
+        log_config=None,
+        access_log=False,
+        log_level="warning",
+        lifespan="on",
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(drain)),
+        backlog=2048,
+    )
+    # Once it has stopped, uvicorn raises the signal again, for the handler of before: the stop was clean.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: None)
+    try:
+        _Server(config, announce=announce).run(sockets=[listener])
+    finally:
+        listener.close()
+    if guarded.failure is not None:
+        raise guarded.failure
+
+
+class _Guarded:
+    """Runs a lifespan around an app, and remembers why it could not be entered."""
+
+    def __init__(self, app: ASGIApp, lifespan: AbstractAsyncContextManager[object]) -> None:
+        self._app, self._lifespan = app, lifespan
+        self.failure: TicketkitError | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+        await receive()
+        started = False
+        try:
+            async with self._lifespan:
+                started = True
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except TicketkitError as error:
+            if started:
+                raise
+            self.failure = error
+            await send({"type": "lifespan.startup.failed", "message": ""})
+        else:
+            await send({"type": "lifespan.shutdown.complete"})

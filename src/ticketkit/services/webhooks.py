@@ -1,0 +1,109 @@
+"""Webhooks of the payment provider: stored before they are answered, applied later."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from ticketkit.backends.errors import OutcomeUnknown, Unavailable
+from ticketkit.domain.decision import Changes, Keys, State
+from ticketkit.domain.entities import Webhook
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ticketkit.backends.payments import Notice, PaymentProvider
+    from ticketkit.backends.storage import Storage
+    from ticketkit.services.commands import Commands
+    from ticketkit.services.driver import Driver
+
+log = logging.getLogger(__name__)
+
+BATCH: Final = 200
+
+
+class Webhooks:
+    """Takes webhooks, and applies each: a hint to look into the provider's books.
+
+    Args:
+        storage: Of the payments boundary.
+        commands: Makes commands.
+        provider: Verifies them.
+        driver: Looks, and drives the charge on.
+    """
+
+    def __init__(self, storage: Storage, commands: Commands, *, provider: PaymentProvider, driver: Driver) -> None:
+        self._storage, self._commands = storage, commands
+        self._provider, self._driver = provider, driver
+
+    async def receive(self, headers: Mapping[str, str], body: bytes) -> int:
+        """Verify and store a webhook; nothing is lost once this has returned.
+
+        Args:
+            headers: Names in lower case.
+            body: Raw, as received.
+
+        Returns:
+            How many notices in it were new.
+
+        Raises:
+            BadWebhook: It can't be trusted.
+        """
+        new = 0
+        for notice in self._provider.webhook(headers, body):
+            new += await self._store(notice)
+        if new:
+            self._driver.nudge()
+        return new
+
+    async def apply(self) -> int:
+        """Apply what was stored; returns how many were applied.
+
+        One that can't be applied now, since the provider can't be reached, stays for the next time.
+        """
+        applied = 0
+        for hook in await self._storage.unapplied_webhooks(BATCH):
+            try:
+                outcome = await self._apply(hook)
+            except (Unavailable, OutcomeUnknown) as error:
+                log.warning("webhook %s: %s It is tried again.", hook.id, error, extra={"webhook": hook.id})
+                continue
+            await self._note(hook, outcome)
+            applied += 1
+        return applied
+
+    async def _store(self, notice: Notice) -> int:
+        hook = Webhook(
+            id=f"{self._provider.name}:{notice.id}",
+            provider=self._provider.name,
+            reference=notice.reference,
+            what=notice.what,
+            body=notice.body,
+            received_at=await self._storage.now(),
+        )
+
+        def decision(state: State) -> Changes:
+            known = state.get(Webhook, hook.id)
+            return Changes() if known is not None else Changes(put=(hook,), answer=(hook,))
+
+        command = self._commands.ask("payments.webhook", actor=None)
+        return len((await self._storage.decide(Keys.of(Webhook.key(hook.id)), decision, command)).entities)
+
+    async def _apply(self, hook: Webhook) -> str:
+        if hook.reference is None:
+            return "ignored"
+        charge = await self._storage.charge_by_reference(hook.provider, hook.reference)
+        if charge is None:
+            log.warning("webhook %s is about a charge that is not known", hook.id, extra={"webhook": hook.id})
+            return "unknown charge"
+        await self._driver.look(charge)
+        return "applied"
+
+    async def _note(self, hook: Webhook, outcome: str) -> None:
+        command = self._commands.ask("payments.webhook", actor=None)
+        await self._storage.decide(
+            Keys.of(Webhook.key(hook.id)),
+            lambda state: Changes(put=(replace(state.require(Webhook, hook.id), outcome=outcome),)),
+            command,
+        )
