@@ -97,7 +97,7 @@ class Envelope:
                 traceparent=attributes.get("traceparent"),
                 data=data,
             )
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, TypeError) as error:
             msg = f"This is not an event of ticketkit: {error!r}."
             raise MalformedEvent(msg) from error
 
@@ -115,7 +115,7 @@ class Envelope:
         try:
             found = json.loads(text)
             data = json.dumps(found.pop("data"), ensure_ascii=False, separators=(",", ":")).encode()
-        except (ValueError, KeyError, AttributeError) as error:
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
             msg = f"This is not an event of ticketkit: {error!r}."
             raise MalformedEvent(msg) from error
         return cls.of(found, data)
@@ -128,7 +128,7 @@ def split_type(type: str) -> tuple[str, int]:
         MalformedEvent: It is no event type of ticketkit.
     """
     name, dot, version = type.removeprefix(PREFIX).rpartition(".v")
-    if not type.startswith(PREFIX) or not dot or not version.isdigit():
+    if not type.startswith(PREFIX) or not dot or not (version.isascii() and version.isdigit()):
         msg = f"{type!r} is not an event type such as 'ticketkit.order.created.v1'."
         raise MalformedEvent(msg)
     return name, int(version)
