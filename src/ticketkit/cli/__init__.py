@@ -10,8 +10,12 @@ import click
 from ticketkit.cli.loaded import loaded
 
 COMMANDS: Final = {
+    "dead": "ticketkit.cli.dead:dead",
     "events": "ticketkit.cli.events:events",
+    "import": "ticketkit.cli.importing:import_",
+    "keys": "ticketkit.cli.keys:keys",
     "plugins": "ticketkit.cli.plugins:plugins",
+    "serve": "ticketkit.cli.serve:serve",
 }
 """ticketkit's own commands: name → module and attribute."""
 
