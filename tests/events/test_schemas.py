@@ -125,6 +125,7 @@ def changed(folder: Path, old: type[Contract], new: type[Contract]) -> list[Find
         ({"hulls": dict[str, Hull]}, {"hulls": dict[str, LongHull]}, Kind.FIELD_REQUIRED, "hulls[].beam was added"),
         ({"hull": Hull}, {"hull": dict[str, int]}, Kind.TYPE_CHANGED, "hull was object and is map now"),
         ({"at": tuple[int, int]}, {"at": tuple[int, str]}, Kind.TYPE_CHANGED, "at[1] was integer and is string now"),
+        ({"at": tuple[int, int]}, {"at": tuple[int]}, Kind.TYPE_CHANGED, "at had 2 items and has 1 now"),
         ({"part": Part}, {"part": PartWithWeight}, Kind.TYPE_CHANGED, "part.name was string and is integer now"),
     ],
 )

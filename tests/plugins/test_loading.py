@@ -263,6 +263,16 @@ def test_the_second_plugin_for_a_contract_is_broken(installed: Any) -> None:
     assert "There is a contract ticketkit.ship.sighted.v1 already" in (find(plugins, "second").broken or "")
 
 
+def test_the_second_plugin_of_a_name_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = []
+    for module in ("installed_here", "installed_there"):
+        monkeypatch.setitem(sys.modules, module, plugin(rules=[Gate()]))
+        points.append(EntryPoint(name="pier", value=module, group="ticketkit"))
+    plugins = Plugins.load(entry_points=points)
+    assert [found.broken for found in plugins.listing()][1:] == [None, "another plugin is named pier already."]
+    assert len(plugins.rules()) == 1
+
+
 def test_the_app_brings_modules_and_objects_as_plugins() -> None:
     class Ours:
         def ticketkit_backends(self) -> list[Backend]:
@@ -307,7 +317,9 @@ def test_the_first_policy_that_is_given_holds(installed: Any) -> None:
     def short(live_event: Any, default: Policy) -> Policy | None:
         return replace(default, hold=timedelta(minutes=5)) if live_event == "gala" else None
 
+    assert not installed(some=plugin(rules=[])).has_policies
     plugins = installed(some=plugin(policy=short))
+    assert plugins.has_policies
     assert plugins.policy("gala", Policy()).hold == timedelta(minutes=5)
     assert plugins.policy(None, Policy()) == Policy()
     plugins = installed(some=plugin(policy=short), first=plugin(policy=hookimpl(tryfirst=True)(shorter)))
