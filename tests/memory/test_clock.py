@@ -157,6 +157,24 @@ async def test_two_can_advance_at_once(clock: VirtualClock) -> None:
     assert clock.now() - before == timedelta(seconds=10)
 
 
+async def test_two_clocks_can_be_advanced_at_once() -> None:
+    clocks = [VirtualClock(), VirtualClock()]
+    woken: list[VirtualClock] = []
+
+    async def sleep(clock: VirtualClock) -> None:
+        await clock.sleep(3)
+        woken.append(clock)
+
+    async def advance(clock: VirtualClock) -> None:
+        await clock.advance(seconds=5)
+
+    async with anyio.create_task_group() as group:
+        for clock in clocks:
+            group.start_soon(sleep, clock)
+            group.start_soon(advance, clock)
+    assert len(woken) == 2
+
+
 async def test_a_cancelled_sleeper_is_forgotten(clock: VirtualClock) -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(clock.sleep, 10)

@@ -7,6 +7,9 @@ from typing import Any, Final
 
 import anyio
 
+_SETTLERS: Final[set[asyncio.Task[Any]]] = set()
+"""Tasks that are in here: they wait for the others, not for each other."""
+
 _QUIET_ROUNDS: Final = 3
 """So often has a loop whose queue can't be seen, or never empties, to be found waiting: a finished task tells its
 waiters by callbacks, for which nobody is marked as busy."""
@@ -22,7 +25,13 @@ async def settle() -> None:
     except RuntimeError:
         await anyio.wait_all_tasks_blocked()
         return
-    await _settle_asyncio(loop)
+    me = asyncio.current_task()
+    assert me is not None  # noqa: S101 a coroutine runs in a task
+    _SETTLERS.add(me)
+    try:
+        await _settle_asyncio(loop)
+    finally:
+        _SETTLERS.discard(me)
 
 
 async def _settle_asyncio(loop: asyncio.AbstractEventLoop) -> None:
@@ -41,9 +50,8 @@ async def _settle_asyncio(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _all_blocked(loop: asyncio.AbstractEventLoop) -> bool:
-    me = asyncio.current_task()
-    for task in asyncio.all_tasks(loop):
+    for task in asyncio.all_tasks(loop) - _SETTLERS:
         waiter = getattr(task, "_fut_waiter", None)
-        if task is not me and (waiter is None or waiter.done()):
+        if waiter is None or waiter.done():
             return False
     return True

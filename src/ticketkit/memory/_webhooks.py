@@ -48,10 +48,10 @@ def verify(headers: Mapping[str, str], body: bytes, *, secret: str, now: datetim
     pairs = [part.partition("=")[::2] for part in headers.get(HEADER, "").split(",")]
     time = dict(pairs).get("t", "")
     expected = _signature(time, body, secret).encode()
-    if not any(name == "v1" and hmac.compare_digest(expected, value.encode()) for name, value in pairs):
+    if not any(name == "v1" and hmac.compare_digest(expected, value.encode(errors="replace")) for name, value in pairs):
         msg = "The webhook's signature is wrong."
         raise BadWebhook(msg)
-    if abs(int(now.timestamp()) - int(time)) > TOLERANCE:
+    if not time.isdecimal() or abs(int(now.timestamp()) - int(time)) > TOLERANCE:
         msg = f"The webhook was signed more than {TOLERANCE} s before or after now."
         raise BadWebhook(msg)
     return _read(body)

@@ -76,7 +76,7 @@ class Faults:
         self._lost[Operation(operation)] += times
 
     def decline(self, operation: Operation | str, *, code: str = "card_declined", times: int = 1) -> None:
-        """Let the next calls of authorize, capture or refund be declined for good, whatever the token was."""
+        """Let the next calls of an operation (not `retrieve`) be declined for good, whatever the token was."""
         self._refused.setdefault(Operation(operation), []).extend([code] * times)
 
     def webhooks(self, mode: WebhookMode | str, *, seconds: float = 0) -> None:

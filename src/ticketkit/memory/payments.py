@@ -97,8 +97,9 @@ class FakePayments:
 
     async def prepare(self, *, charge_id: str, order_id: str, amount: Money, key: str) -> Outcome:
         def step() -> Step:
-            if amount.minor <= 0:
-                return Step(rules.declined("amount_too_small"))
+            code = self.faults.refusal(Operation.PREPARE) or ("amount_too_small" if amount.minor <= 0 else None)
+            if code is not None:
+                return Step(rules.declined(code))
             reference = f"fake_{self._new_id()}"
             charge = ProviderCharge(
                 reference=reference, charge_id=charge_id, status=ProviderStatus.PREPARED, amount=amount
