@@ -9,6 +9,7 @@ from ticketkit.domain import live_events, tickets
 from ticketkit.domain.decision import Keys
 from ticketkit.domain.entities import LiveEvent, Ticket
 from ticketkit.domain.errors import InvalidInput, NotFound
+from ticketkit.services.importing import Imported, import_catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ticketkit.domain.money import Money
     from ticketkit.domain.tickets import Listing
     from ticketkit.services.commands import Commands
+    from ticketkit.services.listings_csv import Catalogue
 
 BATCH = 1_000
 """Most tickets in one batch."""
@@ -121,6 +123,10 @@ class Tickets:
             command,
         )
         return answer.every(Ticket)
+
+    async def import_catalogue(self, seller_id: str, catalogue: Catalogue) -> Imported:
+        """List a seller's file; see `ticketkit.services.importing.import_catalogue`."""
+        return await import_catalogue(self._storage, self._commands, seller_id=seller_id, catalogue=catalogue)
 
     async def edit(
         self, seller_id: str, ticket_id: str, *, title: str, price: Money, command_key: str | None = None
