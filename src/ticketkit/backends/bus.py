@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from ticketkit.events.envelope import Envelope
 
@@ -116,4 +117,24 @@ class Bus(Protocol):
 
     async def drop_dead_letter(self, id: str) -> bool:
         """Delete a dead letter; False when there is none."""
+        ...
+
+
+Settled: TypeAlias = Callable[[str, str | None], None]
+"""Called with an event's id once every group has ended it, and with an error if one could not handle it."""
+
+
+@runtime_checkable
+class HandsOver(Protocol):
+    """A bus inside the process, which loses what it carries when the process dies.
+
+    Nothing may be lost by that, so the outbox keeps each event until every group has handled it: an event that was
+    handed over counts as published only when it is settled.
+    """
+
+    async def hand_over(self, events: Sequence[Envelope], settled: Settled) -> None:
+        """Like `publish`, and tell when each event was acknowledged by all groups that hear it (or by none, at once).
+
+        An event that a group buries is settled with the error, and is no dead letter of the bus: the outbox keeps it.
+        """
         ...

@@ -18,16 +18,31 @@ from ticketkit.memory._bell import Bell
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 
-    from ticketkit.backends.bus import Subscription
+    from ticketkit.backends.bus import Settled, Subscription
     from ticketkit.backends.clock import Clock
     from ticketkit.backends.spec import Capability
     from ticketkit.events.envelope import Envelope
+
+
+class _Receipt:
+    """Counts the groups that have not ended an event yet."""
+
+    def __init__(self, event_id: str, groups: int, settled: Settled) -> None:
+        self._event_id, self._left, self._settled = event_id, groups, settled
+        self._error: str | None = None
+
+    def end(self, error: str | None = None) -> None:
+        self._left -= 1
+        self._error = self._error or error
+        if self._left <= 0:
+            self._settled(self._event_id, self._error)
 
 
 @dataclass(frozen=True, slots=True)
 class _Message:
     event: Envelope
     attempt: int = 1
+    receipt: _Receipt | None = None
 
 
 class _Queue:
@@ -81,7 +96,8 @@ class _Delivery:
 
     async def ack(self) -> None:
         await anyio.lowlevel.checkpoint()
-        self._subscription.end(self)
+        if self._subscription.end(self) and self._message.receipt is not None:
+            self._message.receipt.end()
 
     async def retry(self, after: float, *, counted: bool = True) -> None:
         await anyio.lowlevel.checkpoint()
@@ -137,10 +153,24 @@ class MemoryBus:
     async def publish(self, events: Sequence[Envelope]) -> None:
         await anyio.lowlevel.checkpoint()
         for event in events:
-            name = event.name
-            for queue in (*self._groups.values(), *self._listeners):
-                if name in queue.names:
-                    queue.put(_Message(event))
+            self._spread(event, None)
+
+    async def hand_over(self, events: Sequence[Envelope], settled: Settled) -> None:
+        await anyio.lowlevel.checkpoint()
+        for event in events:
+            self._spread(event, settled)
+
+    def _spread(self, event: Envelope, settled: Settled | None) -> None:
+        name = event.name
+        groups = [queue for queue in self._groups.values() if name in queue.names]
+        receipt = None if settled is None else _Receipt(event.id, len(groups), settled)
+        for queue in groups:
+            queue.put(_Message(event, receipt=receipt))
+        for queue in self._listeners:
+            if name in queue.names:
+                queue.put(_Message(event))
+        if receipt is not None and not groups:
+            receipt.end()
 
     @asynccontextmanager
     async def subscribe(self, group: str, names: Collection[str]) -> AsyncIterator[Subscription]:
@@ -148,6 +178,9 @@ class MemoryBus:
         queue.join(names)
 
         def bury(message: _Message, error: str) -> None:
+            if message.receipt is not None:
+                message.receipt.end(f"{group}: {error}")
+                return
             letter = DeadLetter(f"{group}:{next(self._numbers)}", group, message.event, message.attempt, error)
             self._dead[letter.id] = letter, queue
 

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
+from ticketkit.backends.bus import HandsOver
 from ticketkit.backends.errors import Unavailable
 from ticketkit.backends.payments import InProcessWebhooks
 from ticketkit.domain.errors import TicketkitError
 from ticketkit.runtime.consumers import Consumer, ConsumerRunner, listen
+from ticketkit.runtime.handover import Handover
 from ticketkit.runtime.jobs import repeat
 from ticketkit.runtime.opening import Backends, opened
 from ticketkit.runtime.relay import Relay
@@ -30,6 +32,7 @@ from ticketkit.services.payments import Payments
 from ticketkit.services.progress import Progress
 from ticketkit.services.tickets import Tickets
 from ticketkit.services.tokens import Minter, Revocations, Verified, Verifier
+from ticketkit.services.waiting import first_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -266,7 +269,11 @@ class Runtime:
             for session in await self.storage(Boundary.ACCOUNTS).revoked_sessions(100_000):
                 self.revocations.add(session.id, session.expires_at)
         for name, storage in self.backends.distinct.items():
-            relay = Relay(storage, bus, clock=clock, name=name)
+            relay = (
+                Handover(storage, bus, clock=clock, name=name)
+                if isinstance(bus, HandsOver)
+                else Relay(storage, bus, clock=clock, name=name)
+            )
             group.start_soon(relay.run, name=f"relay {name}")
         for name, work, wait in self._jobs():
             group.start_soon(partial(repeat, name, work, wait, clock=clock), name=name)
@@ -302,15 +309,7 @@ class Runtime:
         return jobs
 
     async def _wait_for_payments(self) -> None:
-        async with anyio.create_task_group() as group:
-
-            async def nap() -> None:
-                await self.clock.sleep(LOOK_EVERY)
-                group.cancel_scope.cancel()
-
-            group.start_soon(nap)
-            await self.payments.nudged()
-            group.cancel_scope.cancel()
+        await first_of(self.payments.nudged, partial(self.clock.sleep, LOOK_EVERY))
 
     async def _purge(self) -> int:
         for storage in self.backends.distinct.values():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
 from ticketkit.domain.errors import TicketkitError
+from ticketkit.services.waiting import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -64,22 +66,11 @@ class Progress:
     ) -> T | None:
         end = self._clock.now().timestamp() + seconds
         while (left := end - self._clock.now().timestamp()) > 0:
-            await self._sleep(event, min(_POLL, left))
+            await first_of(event.wait, partial(self._clock.sleep, min(_POLL, left)))
             event = self._watch(key)
             if (found := await look()) is not None:
                 return found
         return None
-
-    async def _sleep(self, event: anyio.Event, seconds: float) -> None:
-        async with anyio.create_task_group() as group:
-
-            async def nap() -> None:
-                await self._clock.sleep(seconds)
-                group.cancel_scope.cancel()
-
-            group.start_soon(nap)
-            await event.wait()
-            group.cancel_scope.cancel()
 
     def _watch(self, key: str) -> anyio.Event:
         return self._waiting.setdefault(key, anyio.Event())

@@ -1,0 +1,91 @@
+"""The relay to a bus inside the process: an event is published only when every group has handled it."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import anyio
+
+from ticketkit.backends.errors import Unavailable
+from ticketkit.runtime.backoff import Backoff
+from ticketkit.services.waiting import first_of
+
+if TYPE_CHECKING:
+    from ticketkit.backends.bus import HandsOver
+    from ticketkit.backends.clock import Clock
+    from ticketkit.backends.storage import Claimed, Storage
+
+log = logging.getLogger(__name__)
+
+BATCH: Final = 512
+MOST: Final = 8 * BATCH
+"""Events handed over and not settled yet, at most."""
+LEASE: Final = timedelta(seconds=5)
+"""After a crash, what was under way comes again when it is over. A living relay claims its own events anew."""
+IDLE: Final = 5.0
+
+
+class Handover:
+    """Hands what decisions committed to a bus inside the process, and marks it when it is settled.
+
+    A process that dies leaves unmarked whatever its consumers had not handled: the next one hands it over again. An
+    event that a consumer buried goes to the dead letters of the outbox, which outlive the process.
+
+    Args:
+        storage: Whose outbox.
+        bus: Inside this process.
+        clock: To wait.
+        name: For the log.
+    """
+
+    def __init__(self, storage: Storage, bus: HandsOver, *, clock: Clock, name: str) -> None:
+        self._storage, self._bus, self._clock, self._name = storage, bus, clock, name
+        self._open: dict[str, Claimed] = {}
+        self._ended: dict[str, str | None] = {}
+        self._bell = anyio.Event()
+        self._backoff = Backoff()
+
+    async def run(self) -> None:
+        """Hand over until cancelled."""
+        while True:
+            try:
+                if not await self.once():
+                    await first_of(partial(self._storage.wait_for_events, IDLE), self._bell.wait)
+                self._backoff.reset()
+            except Unavailable as error:
+                pause = self._backoff.next()
+                if self._backoff.failures == 1:
+                    log.warning("relay of %s pauses: %s", self._name, error)
+                await self._clock.sleep(pause)
+
+    async def once(self) -> int:
+        """Mark what is settled and hand over one batch; returns how many events it moved."""
+        marked = await self._mark()
+        if len(self._open) >= MOST:
+            return marked
+        claims = await self._storage.claim_events(BATCH, LEASE)
+        fresh = [claim.event for claim in claims if claim.event.id not in self._open]
+        self._open.update((claim.event.id, claim) for claim in claims)
+        await self._bus.hand_over(fresh, self._settled)
+        return marked + len(fresh)
+
+    def _settled(self, event_id: str, error: str | None) -> None:
+        self._ended[event_id] = error
+        self._bell.set()
+
+    async def _mark(self) -> int:
+        self._bell = anyio.Event()
+        ended = dict(self._ended)
+        good = [self._open[id] for id, error in ended.items() if error is None]
+        if good:
+            await self._storage.mark_published(good)
+        for id, error in ended.items():
+            if error is not None:
+                await self._storage.mark_failed(self._open[id], error=error, retry_in=None)
+        for id in ended:
+            del self._ended[id]
+            del self._open[id]
+        return len(ended)
