@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Sequence
 
 import anyio
@@ -258,3 +260,10 @@ class TestBroadcast:
             assert again.attempt == 2
             await again.bury("")
             assert await bus.dead_letters(10) == []
+
+    async def test_what_a_listener_does_not_acknowledge_is_not_kept(self, bus: MemoryBus, event: MakeEvent) -> None:
+        async with bus.broadcast(NAMES) as listener:
+            await bus.publish([event()])
+            heard = [weakref.ref(delivery) for delivery in await take(listener)]
+            gc.collect()
+            assert [ref() for ref in heard] == [None]

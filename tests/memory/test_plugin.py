@@ -66,6 +66,17 @@ async def test_a_name_is_shared_until_its_last_user_has_gone(plugins: Plugins, c
         assert not await carried_out(later)
 
 
+async def test_a_name_is_shared_by_all_who_load_the_plugin(context: Context) -> None:
+    one, two = Plugins.load(entry_points=()), Plugins.load(entry_points=())
+    async with (
+        one.open(BackendKind.BUS, "memory://shop", context) as first,
+        two.open(BackendKind.BUS, "memory://shop", context) as second,
+        one.open(BackendKind.TIMERS, "memory://shop", context) as timers,
+    ):
+        assert first is second
+        assert isinstance(timers, MemoryTimers)
+
+
 @pytest.mark.parametrize("url", ["memory:shop", "memory://shop/path", "memory://shop?x=1", "memory://a b"])
 async def test_other_memory_urls_are_refused(plugins: Plugins, context: Context, url: str) -> None:
     with pytest.raises(Misconfigured):
@@ -103,7 +114,7 @@ async def test_the_fake_providers_secret_is_a_setting(context: Context) -> None:
             other.webhook(signed, body)
 
 
-@pytest.mark.parametrize("url", ["fake://host/books.jsonl", "fake:?speed=1", "fake:///books#1"])
+@pytest.mark.parametrize("url", ["fake://host/books.jsonl", "fake:?speed=1", "fake:///books#1", "fake:books.jsonl"])
 async def test_other_fake_urls_are_refused(context: Context, url: str) -> None:
     with pytest.raises(Misconfigured):
         async with open_payments(url, context):

@@ -59,7 +59,12 @@ class Outbox:
 
     def free_at(self, now: datetime) -> datetime | None:
         """When there is something to claim: now, later, or (None) not before the next commit."""
-        return min((row.free_at or now for row in self._waiting.values()), default=None)
+        first: datetime | None = None
+        for row in self._waiting.values():
+            if row.free_at is None:
+                return now
+            first = row.free_at if first is None else min(first, row.free_at)
+        return first
 
     def publish(self, claim: Claimed) -> None:
         """Note that an event is on the bus, unless the lease was taken over."""

@@ -94,7 +94,7 @@ class Bookkeeping:
             self._open(journal)
 
     def write(self, entry: Entry) -> None:
-        """Keep an entry; it has survived the death of this process when this returns.
+        """Keep an entry; it survives the death of this process (not of the machine) when this returns.
 
         Raises:
             Unavailable: The journal can't be written; nothing was kept.

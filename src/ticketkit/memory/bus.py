@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import anyio.lowlevel
 
@@ -16,7 +17,7 @@ from ticketkit.backends.bus import DeadLetter
 from ticketkit.memory._bell import Bell
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Iterable, MutableMapping, Sequence
 
     from ticketkit.backends.bus import Settled, Subscription
     from ticketkit.backends.clock import Clock
@@ -112,24 +113,26 @@ class _Delivery:
 
 
 class _Subscription:
-    def __init__(self, queue: _Queue, bury: Callable[[_Message, str], None]) -> None:
+    def __init__(
+        self, queue: _Queue, bury: Callable[[_Message, str], None], unended: MutableMapping[_Delivery, _Message]
+    ) -> None:
         self.queue = queue
         self.bury = bury
-        self._open: dict[_Delivery, _Message] = {}
+        self._unended = unended
 
     async def receive(self, limit: int) -> Sequence[_Delivery]:
         messages = await self.queue.take(limit)
         deliveries = {_Delivery(message, self): message for message in messages}
-        self._open.update(deliveries)
+        self._unended.update(deliveries)
         return list(deliveries)
 
     def end(self, delivery: _Delivery) -> bool:
         """Whether it was still open: what was ended, or went back to the group, is void."""
-        return self._open.pop(delivery, None) is not None
+        return self._unended.pop(delivery, None) is not None
 
     def close(self) -> None:
-        self.queue.give_back(self._open.values())
-        self._open.clear()
+        self.queue.give_back(self._unended.values())
+        self._unended.clear()
 
 
 class MemoryBus:
@@ -184,7 +187,7 @@ class MemoryBus:
             letter = DeadLetter(f"{group}:{next(self._numbers)}", group, message.event, message.attempt, error)
             self._dead[letter.id] = letter, queue
 
-        subscription = _Subscription(queue, bury)
+        subscription = _Subscription(queue, bury, {})
         try:
             yield subscription
         finally:
@@ -196,8 +199,9 @@ class MemoryBus:
         queue = _Queue(names, self._clock)
         self._listeners.add(queue)
         try:
-            # Dead letters belong to groups; what a listener buries is gone.
-            yield _Subscription(queue, lambda *_: None)
+            # Dead letters belong to groups: what a listener buries is gone. Nor does it have to end what it heard,
+            # so a delivery is remembered for as long as the listener holds it.
+            yield _Subscription(queue, lambda *_: None, WeakKeyDictionary())
         finally:
             self._listeners.discard(queue)
 

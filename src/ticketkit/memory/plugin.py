@@ -16,7 +16,6 @@ from ticketkit.backends.spec import Backend, BackendKind, Capability, Context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from contextlib import AbstractAsyncContextManager
 
     from ticketkit.memory.payments import FakePayments
 
@@ -27,9 +26,9 @@ _SECRET: Final = "secret"  # noqa: S105 the name of the parameter
 def ticketkit_backends() -> list[Backend]:
     """Storage, bus and timers in memory; payments with play money."""
     return [
-        Backend(kind=BackendKind.STORAGE, name="memory", schemes=("memory",), open=_opener(_storage)),
-        Backend(kind=BackendKind.BUS, name="memory", schemes=("memory",), open=_opener(_bus)),
-        Backend(kind=BackendKind.TIMERS, name="memory", schemes=("memory",), open=_opener(_timers)),
+        Backend(kind=BackendKind.STORAGE, name="memory", schemes=("memory",), open=_STORAGE.open),
+        Backend(kind=BackendKind.BUS, name="memory", schemes=("memory",), open=_BUS.open),
+        Backend(kind=BackendKind.TIMERS, name="memory", schemes=("memory",), open=_TIMERS.open),
         Backend(
             kind=BackendKind.PAYMENTS,
             name="fake",
@@ -52,10 +51,11 @@ async def open_payments(url: str, context: Context) -> AsyncIterator[FakePayment
 
     parts = urlsplit(url)
     settings = dict(parse_qsl(parts.query))
-    if parts.netloc or parts.fragment or not settings.keys() <= {_SECRET}:
+    path = unquote(parts.path) if parts.scheme else ""
+    strange = parts.netloc or parts.fragment or not settings.keys() <= {_SECRET}
+    if strange or not path.startswith("/" if path else ""):
         msg = "The fake payment provider is 'fake:' or 'fake:///absolute/path/books.jsonl'."
         raise Misconfigured(msg)
-    path = unquote(parts.path) if parts.scheme else ""
     provider = FakePayments(
         context.clock, context.new_id, journal=path or None, secret=settings.get(_SECRET, DEVELOPMENT_SECRET)
     )
@@ -90,10 +90,6 @@ class _Shelf:
                 self._shared[name] = instance, users - 1
 
 
-def _opener(make: Callable[[Context], Any]) -> Callable[[str, Context], AbstractAsyncContextManager[Any]]:
-    return _Shelf(make).open
-
-
 def _storage(context: Context) -> Any:
     from ticketkit.memory.storage import MemoryStorage
 
@@ -110,3 +106,9 @@ def _timers(context: Context) -> Any:
     from ticketkit.memory.timers import MemoryTimers
 
     return MemoryTimers(context.clock, context.new_id)
+
+
+# Of the process, for that is where a name is shared: any number of marketplaces load this plugin.
+_STORAGE: Final = _Shelf(_storage)
+_BUS: Final = _Shelf(_bus)
+_TIMERS: Final = _Shelf(_timers)
