@@ -34,9 +34,8 @@ class _Letters:
             for storage in self._storages
             for dead in await storage.dead_events(MOST)
         ]
-        for letter in await self._bus.dead_letters(MOST):
-            found.append(_shown(letter.id, letter.group, letter.event, letter.attempts, letter.error))
-        return found
+        letters = await self._bus.dead_letters(MOST)
+        return found + [_shown(one.id, one.group, one.event, one.attempts, one.error) for one in letters]
 
     async def replay(self, id: str) -> bool:
         """Try one again."""
@@ -65,9 +64,7 @@ async def _opened() -> AsyncIterator[_Letters]:
     settings, plugins = Settings(), Plugins.load()
     urls = dict.fromkeys((settings.storage(), settings.accounts(), settings.payment_storage()))
     async with AsyncExitStack() as stack:
-        storages = [
-            await stack.enter_async_context(plugins.open(BackendKind.STORAGE, url, Context())) for url in urls
-        ]
+        storages = [await stack.enter_async_context(plugins.open(BackendKind.STORAGE, url, Context())) for url in urls]
         bus_url = settings.bus_url.get_secret_value()
         bus = await stack.enter_async_context(plugins.open(BackendKind.BUS, bus_url, Context()))
         yield _Letters(storages, bus)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn
 
+import anyio
 import click
 
 from ticketkit.cli.loaded import loaded
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ticketkit.events.compatibility import Finding
     from ticketkit.events.contract import Contract
     from ticketkit.events.flow import Flow
+    from ticketkit.plugins import Plugins
 
 _FOLDER = click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 _OUTPUT = click.option("--output", "-o", type=click.File("w", encoding="utf-8", lazy=True), default="-", help="A file.")
@@ -83,6 +85,44 @@ def catalogue(context: click.Context, output: IO[str]) -> None:
 
     click.echo(f"```mermaid\n{diagram.flowchart(_flow())}```\n", file=output)
     click.echo(diagram.catalogue(_contracts(context), _flow()), nl=False, file=output)
+
+
+@events.command
+@click.pass_context
+def republish(context: click.Context) -> None:
+    """Publish the present state of every aggregate again, so that copies can be rebuilt.
+
+    Consumers that have it already ignore it. The bus must be one that processes share.
+    """
+    from ticketkit.cli.failing import told
+
+    with told():
+        click.echo(f"{anyio.run(_republish, loaded(context))} events published.")
+
+
+async def _republish(plugins: Plugins) -> int:
+    from contextlib import AsyncExitStack
+
+    from ticketkit.backends.spec import BackendKind, Context
+    from ticketkit.runtime.opening import check_shared
+    from ticketkit.runtime.republish import republish as publish_again
+    from ticketkit.runtime.settings import Settings
+    from ticketkit.services.catalogue import Boundary
+
+    settings, lent = Settings(), Context()
+    urls = {
+        Boundary.ACCOUNTS: settings.accounts(),
+        Boundary.INVENTORY: settings.storage(),
+        Boundary.PAYMENTS: settings.payment_storage(),
+    }
+    check_shared(plugins, BackendKind.BUS, settings.bus_url.get_secret_value())
+    count = 0
+    async with AsyncExitStack() as stack:
+        bus = await stack.enter_async_context(plugins.open(BackendKind.BUS, settings.bus_url.get_secret_value(), lent))
+        for boundary, url in urls.items():
+            storage = await stack.enter_async_context(plugins.open(BackendKind.STORAGE, url, lent))
+            count += await publish_again(storage, boundary, bus, new_id=lent.new_id)
+    return count
 
 
 def _contracts(context: click.Context) -> list[type[Contract]]:

@@ -66,7 +66,7 @@ async def opened(config: Config, plugins: Plugins) -> AsyncIterator[Backends]:
 
         async def enter(kind: BackendKind, url: str, *, shared: bool) -> Any:
             if shared:
-                _check_shared(plugins, kind, url)
+                check_shared(plugins, kind, url)
             return await stack.enter_async_context(plugins.open(kind, url, context))
 
         boundaries = {SERVICES[name].boundary for name in config.services} - {None}
@@ -91,12 +91,17 @@ async def opened(config: Config, plugins: Plugins) -> AsyncIterator[Backends]:
         yield Backends(storages, bus, timers, provider)
 
 
-def _check_shared(plugins: Plugins, kind: BackendKind, url: str) -> None:
+def check_shared(plugins: Plugins, kind: BackendKind, url: str) -> None:
+    """Check that processes can share a backend.
+
+    Raises:
+        Misconfigured: They can't.
+    """
     backend = plugins.backend(kind, url)
     if Capability.MULTI_PROCESS in backend.capabilities:
         return
     msg = (
-        f"The {kind.value} {backend.name!r} lives inside one process, so a service that starts alone can't use it: "
+        f"The {kind.value} {backend.name!r} lives inside one process, so several can't work together by it: "
         f"set {SETTINGS[kind]} to one that processes share (`ticketkit plugins` lists them with their capabilities), "
         "or start all services together with `ticketkit serve`."
     )
