@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import HTTPConnection
 
-    from ticketkit.backends.storage import Storage
+    from ticketkit.backends.storage import Storage, Totals
     from ticketkit.events.catalogue import SessionRevoked
     from ticketkit.events.envelope import Event
     from ticketkit.plugins import Plugins
@@ -159,6 +159,14 @@ class Runtime:
             except Unavailable as error:
                 missing[f"storage {name}"] = str(error)
         return missing
+
+    async def totals(self) -> dict[str, Totals]:
+        """Counts of each storage in use here, by its name.
+
+        Raises:
+            NotRunning: It is not running.
+        """
+        return {name: await storage.totals() for name, storage in self.backends.distinct.items()}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Runtime]:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from ticketkit.domain import live_events, tickets
 from ticketkit.domain.decision import Keys
-from ticketkit.domain.entities import LiveEvent, Ticket
+from ticketkit.domain.entities import LiveEvent, Order, Ticket, TicketStatus
 from ticketkit.domain.errors import InvalidInput, NotFound
 from ticketkit.services.importing import Imported, import_catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from ticketkit.backends.storage import Page, Storage, TicketQuery
@@ -163,6 +163,13 @@ class Tickets:
             msg = f"There is no ticket {ticket_id}."
             raise NotFound(msg, code="ticket_not_found", ticket_id=ticket_id)
         return found
+
+    async def locked_until(self, tickets: Iterable[Ticket]) -> dict[str, datetime]:
+        """Until when those of the tickets that are locked are so, by ticket id."""
+        locking = {ticket.id: ticket.order_id for ticket in tickets if ticket.status is TicketStatus.LOCKED}
+        orders = await self._storage.get({Order.key(id) for id in locking.values() if id is not None})
+        ends = {order.id: order.expires_at for order in orders.values() if isinstance(order, Order)}
+        return {id: ends[order_id] for id, order_id in locking.items() if order_id in ends}
 
     async def find(self, query: TicketQuery) -> Page[Ticket]:
         """A page of tickets."""

@@ -1,0 +1,261 @@
+"""What clients get: the JSON of each entity. One type says its form, to mypy and to the OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Annotated, Any, NotRequired
+
+from pydantic import WithJsonSchema
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
+
+from ticketkit.domain import entities
+from ticketkit.domain.money import Money
+from ticketkit.services.auth import SignedIn
+from ticketkit.services.orders import Placed
+
+Id = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
+UserId = Annotated[str, WithJsonSchema({"type": "string", "description": "Opaque."})]
+Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+Number = Annotated[int | float, WithJsonSchema({"type": "number", "description": "Major units.", "examples": [19.99]})]
+Currency = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^[A-Z]{3}$", "description": "ISO 4217."})]
+
+
+class User(TypedDict):
+    """Somebody with an account."""
+
+    id: Id
+    email: str
+
+
+class CurrentUser(TypedDict):
+    """Who is signed in."""
+
+    currentUser: User | None
+
+
+class LiveEvent(TypedDict):
+    """A concert, match or show that tickets are for."""
+
+    id: Id
+    name: str
+    venue: str
+    startsAt: Time
+    zone: str
+    onSaleAt: Time | None
+    userId: UserId
+    status: entities.LiveEventStatus
+    version: int
+
+
+class Ticket(TypedDict):
+    """One seat or admission."""
+
+    id: Id
+    title: str
+    price: Number
+    currency: Currency
+    userId: UserId
+    orderId: Id | None
+    status: entities.TicketStatus
+    eventId: Id | None
+    seat: str | None
+    version: int
+
+
+class OwnTicket(Ticket):
+    """A ticket as its seller sees it; `lockedUntil` is set while somebody buys it."""
+
+    lockedUntil: Time | None
+
+
+class Order(TypedDict):
+    """A claim on tickets; `ticketId` and `ticket` are there when it has just one."""
+
+    id: Id
+    status: entities.OrderStatus
+    reason: entities.CancelReason | None
+    userId: UserId
+    expiresAt: Time
+    version: int
+    total: Number
+    currency: Currency
+    chargeId: Id | None
+    tickets: list[Ticket]
+    ticketId: NotRequired[Id]
+    ticket: NotRequired[Ticket]
+
+
+class Refund(TypedDict):
+    """Money given back."""
+
+    id: Id
+    status: entities.RefundStatus
+    code: str | None
+    amount: Number
+    currency: Currency
+    providerId: str | None
+
+
+class Charge(TypedDict):
+    """One attempt to take money for an order; `action` is what the buyer has to do while `requires_action`."""
+
+    id: Id
+    orderId: Id
+    status: entities.ChargeStatus
+    code: str | None
+    amount: Number
+    currency: Currency
+    provider: str
+    providerId: str | None
+    refunds: list[Refund]
+    version: int
+    action: NotRequired[dict[str, Any]]
+    stripeId: NotRequired[str | None]
+    stripeRefundId: NotRequired[str | None]
+
+
+class Received(TypedDict):
+    """How many notices of a webhook were new."""
+
+    received: int
+
+
+class Health(TypedDict):
+    """That something is well."""
+
+    status: str
+
+
+class ProblemError(TypedDict):
+    """One thing that is wrong; `field` is a path into the input, such as `tickets[3].price`."""
+
+    message: str
+    field: NotRequired[str]
+    code: NotRequired[str]
+
+
+class Problem(TypedDict):
+    """Problem details (RFC 9457); further members say what it is about."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[ProblemError]
+
+
+def number(money: Money) -> int | float:
+    """An amount as a JSON number of major units, exact.
+
+    Amounts have at most 15 significant digits, and those survive the way to a double and back unchanged
+    (IEEE 754: DBL_DIG is 15), so the text that JSON gets is the decimal itself.
+    """
+    major = money.major
+    whole = int(major)
+    return whole if whole == major else float(major)
+
+
+def time(value: datetime) -> str:
+    """A time as RFC 3339 in UTC."""
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def user(signed_in: SignedIn | entities.User) -> User:
+    """A user."""
+    found = signed_in.user if isinstance(signed_in, SignedIn) else signed_in
+    return {"id": found.id, "email": found.email}
+
+
+def live_event(event: entities.LiveEvent) -> LiveEvent:
+    """A live event."""
+    return {
+        "id": event.id,
+        "name": event.name,
+        "venue": event.venue,
+        "startsAt": time(event.starts_at),
+        "zone": event.zone,
+        "onSaleAt": None if event.on_sale_at is None else time(event.on_sale_at),
+        "userId": event.owner_id,
+        "status": event.status,
+        "version": event.version,
+    }
+
+
+def ticket(found: entities.Ticket) -> Ticket:
+    """A ticket."""
+    return {
+        "id": found.id,
+        "title": found.title,
+        "price": number(found.price),
+        "currency": found.price.currency,
+        "userId": found.seller_id,
+        "orderId": found.order_id,
+        "status": found.status,
+        "eventId": found.event_id,
+        "seat": found.seat,
+        "version": found.version,
+    }
+
+
+def own_ticket(found: entities.Ticket, until: datetime | None) -> OwnTicket:
+    """A ticket, for its seller."""
+    return {**ticket(found), "lockedUntil": None if until is None else time(until)}
+
+
+def order(placed: Placed) -> Order:
+    """An order with its tickets."""
+    found = placed.order
+    total = found.total
+    tickets = [ticket(one) for one in placed.tickets]
+    shape: Order = {
+        "id": found.id,
+        "status": found.status,
+        "reason": found.reason,
+        "userId": found.buyer_id,
+        "expiresAt": time(found.expires_at),
+        "version": found.version,
+        "total": number(total),
+        "currency": total.currency,
+        "chargeId": found.charge_id,
+        "tickets": tickets,
+    }
+    if len(tickets) == 1:
+        shape["ticketId"] = tickets[0]["id"]
+        shape["ticket"] = tickets[0]
+    return shape
+
+
+def refund(found: entities.Refund) -> Refund:
+    """A refund."""
+    return {
+        "id": found.id,
+        "status": found.status,
+        "code": found.code,
+        "amount": number(found.amount),
+        "currency": found.amount.currency,
+        "providerId": found.reference,
+    }
+
+
+def charge(found: entities.Charge, refunds: Iterable[entities.Refund] = ()) -> Charge:
+    """A charge with its refunds."""
+    shape: Charge = {
+        "id": found.id,
+        "orderId": found.order_id,
+        "status": found.status,
+        "code": found.code,
+        "amount": number(found.amount),
+        "currency": found.amount.currency,
+        "provider": found.provider,
+        "providerId": found.reference,
+        "refunds": [refund(one) for one in refunds],
+        "version": found.version,
+    }
+    if found.status is entities.ChargeStatus.REQUIRES_ACTION:
+        shape["action"] = dict(found.action or {})
+    if found.provider == "stripe":
+        shape["stripeId"] = found.reference
+        shape["stripeRefundId"] = shape["refunds"][-1]["providerId"] if shape["refunds"] else None
+    return shape
