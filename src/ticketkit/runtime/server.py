@@ -93,6 +93,9 @@ def serve(
         signal.signal(number, lambda _number, _frame: None)
     try:
         _Server(config, announce=announce).run(sockets=[listener])
+    except SystemExit:  # uvicorn's way to say that the lifespan could not be entered
+        if guarded.failure is None:
+            raise
     finally:
         listener.close()
     if guarded.failure is not None:
