@@ -232,6 +232,47 @@ class TestDeadLetters:
         assert await bus.dead_letters(10) == [letters[0], letters[2]]
 
 
+class TestHandingOver:
+    """Who hands events over hears when every group has handled them."""
+
+    async def test_an_event_is_settled_when_the_last_group_has_acknowledged_it(
+        self, bus: MemoryBus, event: MakeEvent, clock: VirtualClock
+    ) -> None:
+        settled: list[tuple[str, str | None]] = []
+        async with bus.subscribe("payments", NAMES) as payments, bus.subscribe("other", NAMES) as other:
+            await bus.hand_over([event()], lambda *told: settled.append(told))
+            (delivery,) = await take(payments)
+            await delivery.ack()
+            (delivery,) = await take(other)
+            await delivery.retry(1)
+            await clock.advance(seconds=1)
+            assert settled == []
+            (delivery,) = await take(other)
+            await delivery.ack()
+            assert settled == [("event-1", None)]
+
+    async def test_what_nobody_hears_is_settled_at_once(self, bus: MemoryBus, event: MakeEvent) -> None:
+        settled: list[tuple[str, str | None]] = []
+        async with bus.broadcast(NAMES) as listener:
+            await bus.hand_over([event()], lambda *told: settled.append(told))
+            assert settled == [("event-1", None)]
+            assert len(await take(listener)) == 1
+
+    async def test_what_a_group_buries_is_settled_with_its_error_and_no_dead_letter_here(
+        self, bus: MemoryBus, event: MakeEvent
+    ) -> None:
+        settled: list[tuple[str, str | None]] = []
+        async with bus.subscribe("payments", NAMES) as payments, bus.subscribe("other", NAMES) as other:
+            await bus.hand_over([event()], lambda *told: settled.append(told))
+            (delivery,) = await take(payments)
+            await delivery.bury("it breaks")
+            assert settled == []
+            (delivery,) = await take(other)
+            await delivery.ack()
+            assert settled == [("event-1", "payments: it breaks")]
+            assert await bus.dead_letters(10) == []
+
+
 class TestBroadcast:
     async def test_every_listener_hears_what_comes_from_now_on(self, bus: MemoryBus, event: MakeEvent) -> None:
         await bus.publish([event()])

@@ -51,7 +51,7 @@ async def provider(clock: VirtualClock, new_id: Callable[[], str]) -> AsyncItera
 @pytest.fixture
 def inbox(provider: FakePayments) -> Inbox:
     inbox = Inbox(provider)
-    provider.deliver = inbox.take
+    provider.deliver_to(inbox.take)
     return inbox
 
 
@@ -156,7 +156,7 @@ class TestDelivery:
         provider = FakePayments(clock)
         inbox = Inbox(provider)
         async with provider:
-            provider.deliver = inbox.take
+            provider.deliver_to(inbox.take)
             provider.faults.webhooks("late", seconds=3600)
             await pay(provider)
         await clock.advance(hours=2)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ticketkit.backends.bus import Bus
+from ticketkit.backends.bus import Bus, HandsOver
 from ticketkit.backends.clock import Clock
-from ticketkit.backends.payments import PaymentProvider
+from ticketkit.backends.payments import InProcessWebhooks, PaymentProvider
 from ticketkit.backends.spec import Capability
 from ticketkit.backends.storage import Storage
 from ticketkit.backends.timers import Timers
@@ -18,4 +18,6 @@ def test_the_reference_backends_promise_what_they_keep() -> None:
     timers: Timers = MemoryTimers(clock)
     payments: PaymentProvider = FakePayments(clock)
     assert storage.capabilities == bus.capabilities == timers.capabilities == frozenset()
+    assert isinstance(bus, HandsOver)
+    assert isinstance(payments, InProcessWebhooks)
     assert payments.capabilities == {Capability.SIGNED_TIME}

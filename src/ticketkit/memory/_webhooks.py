@@ -9,20 +9,18 @@ from __future__ import annotations
 import hmac
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
 from ticketkit.backends.errors import BadWebhook
-from ticketkit.backends.payments import Notice
+from ticketkit.backends.payments import Notice, Receive
 
 if TYPE_CHECKING:
     from ticketkit.backends.clock import Clock
-
-Deliver: TypeAlias = Callable[[Mapping[str, str], bytes], Awaitable[None]]
 
 HEADER: Final = "fake-signature"
 TOLERANCE: Final = 300
@@ -57,11 +55,11 @@ def verify(headers: Mapping[str, str], body: bytes, *, secret: str, now: datetim
     return _read(body)
 
 
-async def send(body: bytes, deliver: Deliver, *, secret: str, clock: Clock) -> None:
+async def send(body: bytes, receive: Receive, *, secret: str, clock: Clock) -> None:
     """Deliver, and try again when the receiver fails; signed anew each time."""
     for pause in (*PAUSES, None):
         try:
-            await deliver(sign(body, secret=secret, now=clock.now()), body)
+            await receive(sign(body, secret=secret, now=clock.now()), body)
             return
         except Exception:  # the receiver's failure is not the provider's
             log.warning("a webhook was not taken", exc_info=True)
@@ -69,12 +67,12 @@ async def send(body: bytes, deliver: Deliver, *, secret: str, clock: Clock) -> N
             await clock.sleep(pause)
 
 
-def start(group: anyio.abc.TaskGroup, body: bytes, deliver: Deliver, *, secret: str, clock: Clock, late: float) -> None:
+def start(group: anyio.abc.TaskGroup, body: bytes, receive: Receive, *, secret: str, clock: Clock, late: float) -> None:
     """Send from a task group, after so many seconds of the clock."""
 
     async def run() -> None:
         await clock.sleep(late)
-        await send(body, deliver, secret=secret, clock=clock)
+        await send(body, receive, secret=secret, clock=clock)
 
     group.start_soon(run)
 

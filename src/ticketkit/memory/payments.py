@@ -11,7 +11,7 @@ import anyio
 import anyio.lowlevel
 
 from ticketkit.backends.errors import Refused
-from ticketkit.backends.payments import Done, Notice, Outcome, ProviderCharge, ProviderStatus
+from ticketkit.backends.payments import Done, Notice, Outcome, ProviderCharge, ProviderStatus, Receive
 from ticketkit.backends.spec import Capability
 from ticketkit.ids import new_id
 from ticketkit.memory import _payment_rules as rules
@@ -44,7 +44,7 @@ class FakePayments:
     | none | as with the provider's own form: `confirm_action` |
     | any other | declined with `invalid_token` |
 
-    Webhooks are sent while its context is entered and `deliver` is set.
+    Webhooks are sent while its context is entered, to whoever `deliver_to` named.
 
     Args:
         clock: For slowness, late webhooks and their signed time.
@@ -53,7 +53,6 @@ class FakePayments:
         secret: Signs webhooks.
 
     Attributes:
-        deliver: Takes the headers and the body of each webhook; an error makes it come again later.
         faults: What is to go wrong.
     """
 
@@ -68,7 +67,7 @@ class FakePayments:
         secret: str = DEVELOPMENT_SECRET,
     ) -> None:
         self.capabilities = frozenset({Capability.SIGNED_TIME} | ({Capability.DURABLE} if journal else set()))
-        self.deliver: _webhooks.Deliver | None = None
+        self._receive: Receive | None = None
         self.faults = Faults()
         self._clock = clock
         self._new_id = new_id
@@ -91,9 +90,8 @@ class FakePayments:
             self._deliveries = None
         return await self._stack.__aexit__(type, error, traceback)
 
-    def deliver_to(self, receive: _webhooks.Deliver) -> None:
-        """Hand webhooks to `receive` from now on."""
-        self.deliver = receive
+    def deliver_to(self, receive: Receive) -> None:
+        self._receive = receive
 
     async def prepare(self, *, charge_id: str, order_id: str, amount: Money, key: str) -> Outcome:
         def step() -> Step:
@@ -204,14 +202,14 @@ class FakePayments:
 
     def _notify(self, charge: ProviderCharge, what: str) -> None:
         plan = self.faults.plan
-        if self._deliveries is None or self.deliver is None or plan.mode is WebhookMode.NEVER:
+        if self._deliveries is None or self._receive is None or plan.mode is WebhookMode.NEVER:
             return
         notice = {"id": f"fake_evt_{self._new_id()}", "what": what, "reference": charge.reference}
         for _ in range(2 if plan.mode is WebhookMode.TWICE else 1):
             _webhooks.start(
                 self._deliveries,
                 json.dumps(notice).encode(),
-                self.deliver,
+                self._receive,
                 secret=self._secret,
                 clock=self._clock,
                 late=plan.seconds if plan.mode is WebhookMode.LATE else 0,
