@@ -46,14 +46,11 @@ class Metrics:
 
     def observe(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count a request."""
-        key = (route, method, status)
+        key = (route or "unknown", method if method in METHODS else "other", status)
         found = self._known.get(key)
         if found is None:
-            route, method = route or "unknown", method if method in METHODS else "other"
-            found = self._known[key] = (
-                self._requests.labels(route, method, str(status)).inc,
-                self._seconds.labels(route, method).observe,
-            )
+            counter, histogram = self._requests.labels(*key), self._seconds.labels(*key[:2])
+            found = self._known[key] = (counter.inc, histogram.observe)
         count, observe = found
         count()
         observe(seconds)
