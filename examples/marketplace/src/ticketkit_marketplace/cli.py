@@ -1,0 +1,74 @@
+"""The program `ticketkit-marketplace`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ticketkit.runtime.settings import Settings
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ticketkit-marketplace")
+def main() -> None:
+    """The example marketplace of ticketkit: a Broadway week on sale."""
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Default: TICKETKIT_DATA_DIR, or .data.")
+@click.option("--show", "names", multiple=True, help="Only this show, by a part of its name; may be repeated.")
+@click.option("--reload", is_flag=True, help="Start anew whenever a source file is saved.")
+@click.option("--log-level", default="INFO", show_default=True, help="Least level that is logged.")
+@click.option("--access-log", is_flag=True, help="Log every request too.")
+def run(
+    host: str, port: int, data: Path | None, names: tuple[str, ...], *, reload: bool, log_level: str, access_log: bool
+) -> None:
+    """Run all five services in one process.
+
+    Everything is kept in the data folder. On the first start the Broadway week is listed there. Settings come from the
+    environment (TICKETKIT_*).
+    """
+    from ticketkit.cli.failing import told
+    from ticketkit.runtime import logs
+
+    if reload:
+        from ticketkit_marketplace.reloading import reloaded
+
+        where = [
+            "--host",
+            host,
+            "--port",
+            str(port),
+            "--log-level",
+            log_level,
+            *(("--data", str(data)) if data else ()),
+        ]
+        reloaded(["run", *where, *(word for name in names for word in ("--show", name))])
+        return
+    from ticketkit_marketplace import broadway, running
+
+    logs.configure(as_json=not sys.stderr.isatty(), level=log_level.upper())
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("ticketkit.access").disabled = not access_log
+    with told():
+        shows = [show for show in broadway.week() if not names or any(name in show.name for name in names)]
+        if not shows:
+            raise click.BadParameter("No show is called that.", param_hint="--show")
+        running.run(_settings(data), host=host, port=port, say=_say, shows=shows)
+
+
+def _settings(data: Path | None) -> Settings:
+    from ticketkit.runtime.settings import Settings
+
+    return Settings() if data is None else Settings(data_dir=data)
+
+
+_say = partial(print, flush=True)
