@@ -104,4 +104,5 @@ class Faults:
         """At the end of a call, after its effect."""
         if self._lost[operation] > 0:
             self._lost[operation] -= 1
-            raise OutcomeUnknown
+            msg = "The answer of the fake payment provider was lost."
+            raise OutcomeUnknown(msg)
