@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic_core import to_json
 
 from ticketkit.domain.entities import Charge, Entity, LiveEvent, Order, Refund, Session, Ticket, User
 from ticketkit.domain.errors import TicketkitError
-from ticketkit.events.catalogue import CATALOGUE, Amount, OrderLine
+from ticketkit.events.catalogue import CATALOGUE, Amount, OrderLine, OrderState, TicketState
 
 if TYPE_CHECKING:
     from ticketkit.domain.money import Money
     from ticketkit.events.contract import Contract
 
 _BY_NAME = {contract.NAME: contract for contract in CATALOGUE}
+_TYPES = {contract.NAME: contract.type() for contract in CATALOGUE}
+_ORDER_STATES: Final = frozenset(
+    contract.NAME for contract in CATALOGUE if issubclass(contract, OrderState) and contract.VERSION == 1
+)
+_TICKET_STATES: Final = frozenset(
+    contract.NAME for contract in CATALOGUE if issubclass(contract, TicketState) and contract.VERSION == 1
+)
 _SOURCES = {
     "charge": "/ticketkit/payments",
     "live_event": "/ticketkit/tickets",
@@ -55,7 +64,73 @@ def tell(name: str, entity: Entity) -> Contract:
     return contract_for(name).model_validate(_public(entity))
 
 
-def _public(entity: Entity) -> dict[str, Any]:
+def type_of(name: str) -> str:
+    """The CloudEvents type of a fact: `ticketkit.order.created.v1`.
+
+    Raises:
+        UntoldFact: The catalogue has no contract of this name.
+    """
+    return _TYPES.get(name) or contract_for(name).type()
+
+
+def body_of(name: str, entity: Entity) -> bytes:
+    """As `tell(name, entity).to_body()`; directly for tickets and orders, where it is a fifth of the time.
+
+    Raises:
+        UntoldFact: The catalogue has no contract of this name, or the entity is not public.
+    """
+    if isinstance(entity, Ticket) and name in _TICKET_STATES:
+        return to_json(_ticket_json(entity))
+    if isinstance(entity, Order) and name in _ORDER_STATES:
+        return to_json(_order_json(entity))
+    return tell(name, entity).to_body()
+
+
+def _ticket_json(ticket: Ticket) -> dict[str, Any]:
+    return {
+        "id": ticket.id,
+        "version": ticket.version,
+        "title": ticket.title,
+        "price": _money_json(ticket.price),
+        "sellerId": ticket.seller_id,
+        "eventId": ticket.event_id,
+        "seat": ticket.seat,
+        "status": ticket.status.value,
+        "orderId": ticket.order_id,
+        "extra": ticket.extra,
+    }
+
+
+def _order_json(order: Order) -> dict[str, Any]:
+    return {
+        "id": order.id,
+        "version": order.version,
+        "userId": order.buyer_id,
+        "status": order.status.value,
+        "reason": None if order.reason is None else order.reason.value,
+        "expiresAt": order.expires_at,
+        "total": _money_json(order.total),
+        "lines": [
+            {
+                "kind": line.kind.value,
+                "title": line.title,
+                "amount": _money_json(line.amount),
+                "ticketId": line.ticket_id,
+                "eventId": line.event_id,
+                "seat": line.seat,
+            }
+            for line in order.lines
+        ],
+        "chargeId": order.charge_id,
+        "extra": order.extra,
+    }
+
+
+def _money_json(money: Money) -> dict[str, Any]:
+    return {"minor": money.minor, "currency": money.currency}
+
+
+def _public(entity: Entity) -> dict[str, Any]:  # noqa: PLR0911 - one a kind
     match entity:
         case Ticket():
             return _ticket(entity)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ticketkit.domain.entities import (
@@ -239,6 +240,7 @@ def _line(found: list[Any]) -> Line:
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
+@lru_cache(1000)
 def policy_text(policy: Policy) -> str:
     """A policy as JSON; times in microseconds."""
     return _dump(
@@ -254,6 +256,7 @@ def policy_text(policy: Policy) -> str:
     )
 
 
+@lru_cache(1000)
 def policy_of(text: str) -> Policy:
     """The inverse of `policy_text`."""
     found = _load(text)

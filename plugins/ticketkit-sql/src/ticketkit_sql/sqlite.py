@@ -49,6 +49,7 @@ class Sqlite:
             f"PRAGMA synchronous = {self._settings.synchronous}",
             "PRAGMA foreign_keys = ON",
             "PRAGMA cache_size = -16000",
+            "PRAGMA wal_autocheckpoint = 16000",
             *(["PRAGMA query_only = ON"] if readers else []),
         ]
 
