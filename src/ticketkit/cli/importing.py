@@ -175,16 +175,14 @@ async def _seller(storage: Any, commands: Any, email: str, *, create: bool) -> t
 
 
 def _address(email: str) -> str:
-    from pydantic import validate_email
-    from pydantic_core import PydanticCustomError
+    import email_validator
 
     from ticketkit.domain.errors import InvalidInput
 
     try:
-        validate_email(email)
-    except PydanticCustomError as error:
-        raise InvalidInput(f"{email!r} is no e-mail address: {error.message()}.", field="email") from None
-    return email
+        return email_validator.validate_email(email.strip(), check_deliverability=False).normalized
+    except email_validator.EmailNotValidError:
+        raise InvalidInput(f"{email!r} is no e-mail address.", field="email") from None
 
 
 def _summary(imported: Imported, user: User, password: str | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import logging
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -72,3 +72,35 @@ def _settings(data: Path | None) -> Settings:
 
 
 _say = partial(print, flush=True)
+
+
+@main.command()
+@click.option("--buyers", default=1_000, show_default=True, type=click.IntRange(1), help="How many go for the tickets.")
+@click.option("--tickets", default=200, show_default=True, type=click.IntRange(1, 1_324), help="The cheapest so many.")
+@click.option("--listed", default=34_662, show_default=True, help="Tickets that are listed through the API first.")
+@click.option("--connections", default=64, show_default=True, help="Of all buyers together.")
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Keep the data here; default: nowhere.")
+@click.option("--kill", is_flag=True, help="Kill the server with SIGKILL in the middle, and start it again.")
+@click.option("--seed", default=1, show_default=True, help="The same seed makes the same buyers.")
+@click.option("--json", "as_json", is_flag=True, help="Figures for programs.")
+def demo(*, data: Path | None, as_json: bool, **plan: Any) -> None:
+    """Let buyers go for the cheapest Hamilton seats all at once, and check the books afterwards.
+
+    The marketplace runs as its own process on a free port, with data of its own. Exits 1 if an invariant is broken or
+    a limit is missed.
+    """
+    import json
+
+    from rich.console import Console
+
+    from ticketkit.cli.failing import told
+    from ticketkit_marketplace.demo import report
+    from ticketkit_marketplace.demo.stage import play
+
+    with told():
+        outcome = play(data, **plan)
+    if as_json:
+        click.echo(json.dumps(report.as_json(outcome), indent=2))
+    else:
+        report.show(outcome, Console())
+    sys.exit(0 if report.passed(outcome) else 1)

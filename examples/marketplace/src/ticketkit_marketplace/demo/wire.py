@@ -10,7 +10,7 @@ import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 
@@ -57,8 +57,7 @@ class _Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[Response] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - of TCP
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -112,7 +111,7 @@ class Wire:
     """
 
     def __init__(self, host: str, port: int, *, connections: int = 64) -> None:
-        self._host, self._port = host, port
+        self.host, self.port = host, port
         self._free: list[_Connection] = []
         self._slots = asyncio.Semaphore(connections)
 
@@ -138,7 +137,7 @@ class Wire:
             Gone: The server can't be reached, or went away.
         """
         content = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
-        lines = [f"{method} {path} HTTP/1.1", f"host: {self._host}:{self._port}"]
+        lines = [f"{method} {path} HTTP/1.1", f"host: {self.host}:{self.port}"]
         if body is not None:
             lines += ["content-type: application/json", f"content-length: {len(content)}"]
         lines += [] if cookie is None else [f"cookie: {cookie}"]
@@ -149,12 +148,7 @@ class Wire:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[_Connection]:
         async with self._slots:
-            while self._free:
-                connection = self._free.pop()
-                if connection.open:
-                    break
-            else:
-                connection = await self._connect()
+            connection = self._kept() or await self._connect()
             try:
                 yield connection
             except BaseException:
@@ -163,10 +157,17 @@ class Wire:
             if connection.open:
                 self._free.append(connection)
 
+    def _kept(self) -> _Connection | None:
+        while self._free:
+            connection = self._free.pop()
+            if connection.open:
+                return connection
+        return None
+
     async def _connect(self) -> _Connection:
         loop = asyncio.get_running_loop()
         try:
-            _, connection = await loop.create_connection(_Connection, self._host, self._port)
+            _, connection = await loop.create_connection(_Connection, self.host, self.port)
         except OSError as error:
             raise Gone from error
         return connection

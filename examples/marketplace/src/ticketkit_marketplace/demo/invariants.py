@@ -1,0 +1,279 @@
+"""What must be true of a marketplace that stands still, by its database and by the payment provider's own books."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter, defaultdict
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from ticketkit.backends.payments import ProviderStatus
+from ticketkit.domain.entities import (
+    Charge,
+    ChargeStatus,
+    Entity,
+    Holds,
+    Order,
+    OrderCopy,
+    OrderStatus,
+    Ticket,
+    TicketStatus,
+    holds_id,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+    from pathlib import Path
+
+    from ticketkit.backends.storage import Storage, Totals
+    from ticketkit.memory.books import Books
+
+E = TypeVar("E", bound=Entity)
+SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One invariant.
+
+    Attributes:
+        name: A sentence that should be true.
+        checked: How many things it was checked on.
+        wrong: The ones that break it; empty when it holds.
+    """
+
+    name: str
+    checked: int
+    wrong: tuple[str, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is true."""
+        return not self.wrong
+
+    @property
+    def detail(self) -> str:
+        """For people: how many were checked, or the first that are wrong."""
+        if self.holds:
+            return f"{self.checked:,} checked"
+        more = len(self.wrong) - SHOWN
+        return "; ".join(self.wrong[:SHOWN]) + (f"; and {more} more" if more > 0 else "")
+
+
+@dataclass(slots=True, kw_only=True)
+class Snapshot:
+    """All there is, read once the servers have stopped.
+
+    Attributes:
+        acknowledged: Ids of orders that a buyer was told of.
+        paid: Ids of orders that a buyer was told are paid.
+    """
+
+    now: datetime
+    tickets: dict[str, Ticket]
+    orders: dict[str, Order]
+    copies: dict[str, OrderCopy]
+    charges: dict[str, Charge]
+    holds: dict[str, Holds]
+    totals: Totals
+    books: Books
+    acknowledged: frozenset[str] = frozenset()
+    paid: frozenset[str] = frozenset()
+    sales: dict[str, list[str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Find which completed orders each ticket is in."""
+        self.sales = defaultdict(list)
+        for order in self.orders.values():
+            if order.status is OrderStatus.COMPLETED:
+                for id in order.ticket_ids:
+                    self.sales[id].append(order.id)
+
+
+async def snapshot(
+    storage: Storage, books: Books, *, acknowledged: Iterable[str] = (), paid: Iterable[str] = ()
+) -> Snapshot:
+    """Read everything through the storage protocol."""
+    return Snapshot(
+        now=await storage.now(),
+        tickets=await _all(storage, Ticket),
+        orders=await _all(storage, Order),
+        copies=await _all(storage, OrderCopy),
+        charges=await _all(storage, Charge),
+        holds=await _all(storage, Holds),
+        totals=await storage.totals(),
+        books=books,
+        acknowledged=frozenset(acknowledged),
+        paid=frozenset(paid),
+    )
+
+
+async def _all(storage: Storage, cls: type[E]) -> dict[str, E]:
+    found: dict[str, E] = {}
+    cursor = None
+    while True:
+        page = await storage.scan(cls.KIND, limit=1_000, cursor=cursor)
+        found |= {entity.id: cast("E", entity) for entity in page.items}
+        if (cursor := page.next) is None:
+            return found
+
+
+def check(found: Snapshot) -> list[Finding]:
+    """All invariants."""
+    return [
+        _no_ticket_sold_twice(found),
+        _sold_means_completed(found),
+        _captured_means_completed(found),
+        _no_open_lock_past_its_time(found),
+        _no_money_held(found),
+        _outbox_empty(found),
+        _copies_equal(found),
+        _holds_equal(found),
+        _nothing_told_was_lost(found),
+    ]
+
+
+def _no_ticket_sold_twice(found: Snapshot) -> Finding:
+    wrong = [f"ticket {id} in orders {', '.join(orders)}" for id, orders in found.sales.items() if len(orders) > 1]
+    return Finding("No ticket is sold twice", len(found.tickets), tuple(wrong))
+
+
+def _sold_means_completed(found: Snapshot) -> Finding:
+    wrong = []
+    for ticket in found.tickets.values():
+        order = found.orders.get(ticket.order_id or "")
+        if ticket.status is TicketStatus.SOLD:
+            if found.sales.get(ticket.id) != [ticket.order_id]:
+                wrong.append(f"ticket {ticket.id} is sold, and no completed order has it")
+        elif ticket.id in found.sales:
+            wrong.append(f"ticket {ticket.id} is {ticket.status}, and a completed order has it")
+        elif ticket.status is TicketStatus.LOCKED and (order is None or order.status.final):
+            wrong.append(f"ticket {ticket.id} is locked for an order that is over")
+    return Finding("A ticket is sold exactly when one completed order has it", len(found.tickets), tuple(wrong))
+
+
+def _captured_means_completed(found: Snapshot) -> Finding:
+    wrong = []
+    captured = Counter[str]()
+    for booked in found.books.charges:
+        if booked.status is not ProviderStatus.CAPTURED:
+            continue
+        charge = found.charges.get(booked.charge_id)
+        order = found.orders.get(charge.order_id) if charge is not None else None
+        if charge is None or charge.status is not ChargeStatus.COMPLETED:
+            wrong.append(f"{booked.reference} is captured, and its charge is not completed")
+        elif order is None or order.status is not OrderStatus.COMPLETED or order.charge_id != charge.id:
+            wrong.append(f"{booked.reference} is captured, and its order is not completed by it")
+        elif not booked.captured == booked.amount.minor == charge.amount.minor == order.total.minor:
+            wrong.append(f"{booked.reference} took {booked.captured}, and the order is {order.total}")
+        if charge is not None:
+            captured[charge.order_id] += 1
+    completed = [order.id for order in found.orders.values() if order.status is OrderStatus.COMPLETED]
+    wrong += [
+        f"order {id} is completed, and was captured {captured[id]} times" for id in completed if captured[id] != 1
+    ]
+    wrong += [f"order {id} was captured {times} times" for id, times in captured.items() if times > 1]
+    return Finding(
+        "Every captured charge has one completed order of that amount, and vice versa", len(completed), tuple(wrong)
+    )
+
+
+def _no_open_lock_past_its_time(found: Snapshot) -> Finding:
+    open_orders = [order for order in found.orders.values() if not order.status.final]
+    wrong = [f"order {order.id} was due {order.expires_at}" for order in open_orders if order.expires_at <= found.now]
+    return Finding("No open lock is past its time", len(found.orders), tuple(wrong))
+
+
+def _no_money_held(found: Snapshot) -> Finding:
+    wrong = [
+        f"{booked.reference} is {booked.status} for order {_order_of(found, booked.charge_id)}"
+        for booked in found.books.charges
+        if booked.status in (ProviderStatus.AUTHORIZED, ProviderStatus.PENDING)
+    ]
+    wrong += [f"charge {charge.id} owes a void" for charge in found.charges.values() if charge.owes_void]
+    wrong += [f"charge {charge.id} is {charge.status}" for charge in found.charges.values() if not charge.status.final]
+    return Finding("No money is held for nothing", len(found.books.charges), tuple(wrong))
+
+
+def _order_of(found: Snapshot, charge_id: str) -> str:
+    charge = found.charges.get(charge_id)
+    return "?" if charge is None else charge.order_id
+
+
+def _outbox_empty(found: Snapshot) -> Finding:
+    wrong = []
+    if found.totals.unpublished:
+        wrong.append(f"{found.totals.unpublished} events wait, the oldest since {found.totals.oldest}")
+    if found.totals.dead:
+        wrong.append(f"{found.totals.dead} dead letters")
+    return Finding("The outbox is empty, and there are no dead letters", 1, tuple(wrong))
+
+
+def _copies_equal(found: Snapshot) -> Finding:
+    wrong = []
+    for id in found.orders.keys() | found.copies.keys():
+        order, copy = found.orders.get(id), found.copies.get(id)
+        if order is None or copy is None:
+            wrong.append(f"order {id} has no copy" if order else f"copy {id} has no order")
+        elif _told(order) != (
+            copy.buyer_id,
+            copy.status,
+            copy.reason,
+            copy.total,
+            copy.expires_at,
+            copy.charge_id,
+            copy.order_version,
+        ):
+            wrong.append(f"the copy of order {id} is {copy.status} at {copy.order_version}, the order {order.status}")
+    return Finding("Every copy equals its owner", len(found.orders), tuple(wrong))
+
+
+def _told(order: Order) -> tuple[object, ...]:
+    return order.buyer_id, order.status, order.reason, order.total, order.expires_at, order.charge_id, order.version
+
+
+def _holds_equal(found: Snapshot) -> Finding:
+    expected: dict[str, Counter[str]] = defaultdict(Counter)
+    for order in found.orders.values():
+        if not order.status.final:
+            for line in order.lines:
+                if line.ticket_id is not None:
+                    expected[holds_id(order.buyer_id, line.event_id)][order.id] += 1
+    wrong = []
+    for id in expected.keys() | found.holds.keys():
+        noted = dict(found.holds[id].orders) if id in found.holds else {}
+        if noted != dict(expected.get(id, {})):
+            wrong.append(f"{id} notes {sum(noted.values())} tickets on hold, and {sum(expected[id].values())} are")
+    return Finding("Tickets on hold are counted right for every buyer", len(found.holds), tuple(wrong))
+
+
+def _nothing_told_was_lost(found: Snapshot) -> Finding:
+    wrong = [f"order {id} was acknowledged, and is gone" for id in found.acknowledged - found.orders.keys()]
+    for id in found.paid:
+        order = found.orders.get(id)
+        if order is None or order.status is not OrderStatus.COMPLETED:
+            wrong.append(f"order {id} was acknowledged as paid, and is not completed")
+    return Finding("Whatever a buyer was told is so", len(found.acknowledged | found.paid), tuple(wrong))
+
+
+def check_file(path: Path) -> list[Finding]:
+    """The same about the most important, by plain SQL, and that the file is sound."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        sound = [str(row[0]) for row in database.execute("PRAGMA integrity_check") if row[0] != "ok"]
+        sound += [f"{row[0]} row {row[1]} refers to nothing" for row in database.execute("PRAGMA foreign_key_check")]
+        twice = database.execute(
+            "SELECT line.ticket_id, count(*) FROM ticketkit_order_lines AS line "
+            "JOIN ticketkit_orders AS placed ON placed.id = line.order_id AND placed.status = 'completed' "
+            "GROUP BY line.ticket_id HAVING count(*) > 1"
+        ).fetchall()
+        (sold,) = database.execute("SELECT count(*) FROM ticketkit_tickets WHERE status = 'sold'").fetchone()
+        (completed,) = database.execute("SELECT count(*) FROM ticketkit_charges WHERE status = 'completed'").fetchone()
+        (paid,) = database.execute("SELECT count(*) FROM ticketkit_orders WHERE status = 'completed'").fetchone()
+    wrong = [f"ticket {id} is in {times} completed orders" for id, times in twice]
+    wrong += [] if completed == paid else [f"{completed} charges and {paid} orders are completed"]
+    return [
+        Finding("The database file is sound", 1, tuple(sound)),
+        Finding("Plain SQL agrees: none sold twice, as many charges as orders completed", sold, tuple(wrong)),
+    ]
