@@ -23,10 +23,10 @@ unexport VIRTUAL_ENV
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev demo bench test proof check lint format types layers docs docs-serve contracts wheels clean
+.PHONY: help install run dev demo bench test proof check lint format types layers docs docs-generate docs-serve contracts wheels clean
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 install: $(INSTALLED) ## make .venv with everything in it (other targets do this by themselves)
 
@@ -86,7 +86,11 @@ contracts: install
 
 docs: install ## build the documentation into site/
 	@echo "== documentation"
+	@$(BIN)/python scripts/generate_docs.py --check
 	@$(BIN)/mkdocs build --quiet --strict
+
+docs-generate: install ## write what the documentation takes from the code: events, routes, AsyncAPI
+	@$(BIN)/python scripts/generate_docs.py
 
 docs-serve: install ## show the documentation on http://127.0.0.1:8001
 	@exec $(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001
