@@ -1,0 +1,139 @@
+"""The schema: its history, what it refuses, and who may open it."""
+
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import MetaData, create_engine
+from ticketkit_sql import schema
+from ticketkit_sql.plugin import ticketkit_backends
+from ticketkit_sql.storage import open_storage
+from ticketkit_sql.tables import PREFIX, tables
+
+from ticketkit.backends.errors import Misconfigured
+from ticketkit.backends.spec import BackendKind, Context
+
+
+def ddl(path: Path) -> set[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute(
+            "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name LIKE ? AND name NOT LIKE ?",
+            (f"%{PREFIX}%", "%alembic%"),
+        )
+        # The same parts of a table, in whatever order they were written.
+        return {" | ".join(sorted(part.strip(" ,\t") for part in re.split(r"\n", sql))) for (sql,) in found}
+
+
+def test_migrations_lead_to_the_tables(tmp_path: Path) -> None:
+    schema.upgrade(f"sqlite:///{tmp_path / 'migrated.db'}")
+    metadata = MetaData()
+    tables(metadata)
+    engine = create_engine(f"sqlite:///{tmp_path / 'made.db'}")
+    metadata.create_all(engine)
+    engine.dispose()
+    assert ddl(tmp_path / "migrated.db") == ddl(tmp_path / "made.db")
+
+
+def test_alembic_sees_no_difference(tmp_path: Path) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    schema.upgrade(f"sqlite:///{tmp_path / 'x.db'}")
+    metadata = MetaData()
+    tables(metadata)
+    engine = create_engine(f"sqlite:///{tmp_path / 'x.db'}")
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": schema.VERSION_TABLE})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def test_the_history_is_alembics() -> None:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", "ticketkit_sql:migrations")
+    revisions = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    assert revisions[::-1] == list(schema.history())
+    assert revisions[0] == schema.HEAD
+
+
+def test_upgrade_and_check_say_where_the_schema_stands(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'new' / 'x.db'}"
+    assert schema.check(url).current is None
+    assert schema.upgrade(url).current is None
+    assert schema.check(url).ready
+    assert schema.upgrade(url).ready
+
+
+@pytest.mark.anyio
+async def test_an_empty_database_is_refused_when_it_may_not_be_migrated(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="ticketkit db upgrade"):
+        async with open_storage(f"sqlite:///{tmp_path / 'x.db'}?migrate=no", Context()):
+            pass
+
+
+@pytest.mark.anyio
+async def test_a_schema_of_a_newer_release_is_refused(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    schema.upgrade(url)
+    with closing(sqlite3.connect(tmp_path / "x.db")) as connection, connection:
+        connection.execute(f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'")
+    with pytest.raises(Misconfigured, match="newer release"):
+        async with open_storage(url, Context()):
+            pass
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO ticketkit_order_lines (order_id, ticket_id, live) VALUES ('other', ?, 1)",
+        "UPDATE ticketkit_tickets SET status = 'stolen' WHERE id = ?",
+        "UPDATE ticketkit_tickets SET price = 0 WHERE id = ?",
+        "UPDATE ticketkit_tickets SET order_id = NULL WHERE id = ?",
+        "UPDATE ticketkit_tickets SET status = 'available' WHERE id = ?",
+        "UPDATE ticketkit_tickets SET event_id = 'nowhere' WHERE id = ?",
+        "UPDATE ticketkit_tickets SET version = 0 WHERE id = ?",
+        "DELETE FROM ticketkit_tickets WHERE id = ?",
+        "INSERT INTO ticketkit_emails (id, user_id, version) VALUES ('a@x.org', ?, 1)",
+        "UPDATE ticketkit_orders SET status = 'lost' WHERE ? <> ''",
+        "UPDATE ticketkit_outbox SET published_at = 1 WHERE ? <> ''",
+    ],
+)
+async def test_the_schema_itself_refuses_what_must_not_be(market: Any, sql: str) -> None:
+    first, second = await market.list(2)
+    await market.place("buyer", first.id)
+    other = await market.place("other", second.id)
+    with closing(sqlite3.connect(market.path)) as connection:
+        connection.execute("PRAGMA foreign_keys = ON")
+        with pytest.raises(sqlite3.IntegrityError):  # noqa: PT012 - some are checked by the commit
+            connection.execute(sql.replace("'other'", f"'{other.id}'"), (first.id,))
+            connection.commit()
+
+
+def test_an_email_address_belongs_to_one_user(tmp_path: Path) -> None:
+    schema.upgrade(f"sqlite:///{tmp_path / 'x.db'}")
+    with closing(sqlite3.connect(tmp_path / "x.db")) as connection:
+        insert = "INSERT INTO ticketkit_emails (id, user_id, version) VALUES ('a@x.org', 'u', 1)"
+        connection.execute(insert)
+        with pytest.raises(sqlite3.IntegrityError):
+            connection.execute(insert)
+
+
+def test_the_plugin_brings_storage_timers_and_bus() -> None:
+    backends = ticketkit_backends()
+    assert {backend.kind for backend in backends} == {BackendKind.STORAGE, BackendKind.TIMERS, BackendKind.BUS}
+    assert all(backend.schemes == ("sqlite",) for backend in backends)
+
+
+def test_the_plugin_is_light() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, ticketkit_sql.plugin; sys.exit('sqlalchemy' in sys.modules or 'alembic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
