@@ -55,7 +55,6 @@ def test_nothing_goes_wrong_in_any_interleaving(scenario: Scenario, states: int)
         pytest.param(Scenario(policy=KEEP), 40_000, id="two charges, another card after a decline"),
         pytest.param(TWO, 40_000, id="two charges, no call comes late"),
         pytest.param(replace(TWO, moody=True), 40_000, id="two charges, moody provider"),
-        pytest.param(replace(TWO, action=True), 40_000, id="two charges, the buyer has to act"),
         pytest.param(replace(ONE, hands=2, action=True, moody=True), 40_000, id="one charge, everything at once"),
     ],
 )

@@ -107,7 +107,8 @@ class Money:
 
 
 def _number(amount: str | int | Decimal) -> Decimal:
-    plain = not isinstance(amount, str) or (amount.isascii() and "_" not in amount)  # Decimal reads "1_0" and "１０" too
+    # Decimal reads "1_0" and digits of other scripts, too.
+    plain = not isinstance(amount, str) or (amount.isascii() and "_" not in amount)
     try:
         value = Decimal(amount) if plain else Decimal("NaN")
     except InvalidOperation:
