@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
-
 from tests.runtime.processes import Process, processes, wait_until
 
 if TYPE_CHECKING:

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 CONSUMER: Final = "payments"
 COPY_PATIENCE: Final = 2.0
 """Seconds that a payment waits for the copy of its order."""
+ORDER_PATIENCE: Final = 1.0
+"""Seconds that a completed payment waits for its order to be completed, too."""
 SETTLE_PATIENCE: Final = 10.0
 """Seconds that a payment waits for its charge to be decided; then it is answered as undecided."""
 
@@ -211,8 +213,15 @@ class Payments:
             ended = newest.status.final or newest.status is ChargeStatus.REQUIRES_ACTION
             return newest if ended else None
 
+        async def order_knows() -> bool | None:
+            copy = (await self._storage.get([OrderCopy.key(charge.order_id)])).get(OrderCopy.key(charge.order_id))
+            return True if isinstance(copy, OrderCopy) and copy.status.final else None
+
         try:
             found = await self._progress.until(charge.id, look, seconds=SETTLE_PATIENCE)
+            if found is not None and found.status is ChargeStatus.COMPLETED:
+                # So that who was told "paid" and looks at the order sees it completed.
+                await self._progress.until(charge.order_id, order_knows, seconds=ORDER_PATIENCE)
         except TooManyWaiting:
             found = None
         return found or await self._newest(charge)
