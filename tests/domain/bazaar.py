@@ -15,6 +15,7 @@ from tests.domain.world import World, usd
 
 from ticketkit.domain import payments
 from ticketkit.domain.entities import (
+    CancelReason,
     Charge,
     Entity,
     Holds,
@@ -33,6 +34,7 @@ from ticketkit.domain.policy import OnDecline, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from ticketkit.domain.money import Money
 
@@ -218,10 +220,10 @@ class Bazaar:
         before = dict(self.world.entities)
         with suppress(DomainError):
             act()
-        check_step(before, self.world.entities)
+        check_step(before, self.world.entities, self.world.now)
 
 
-def check_step(before: Mapping[Key, Entity], after: Mapping[Key, Entity]) -> None:
+def check_step(before: Mapping[Key, Entity], after: Mapping[Key, Entity], at: datetime) -> None:
     """What no single commit may do."""
     for key, was in before.items():
         now = after[key]
@@ -229,8 +231,7 @@ def check_step(before: Mapping[Key, Entity], after: Mapping[Key, Entity]) -> Non
             continue
         match was, now:
             case Order(), Order():
-                assert not was.status.final, "a final order changed"
-                assert now.expires_at >= was.expires_at, "a lock was shortened"
+                _check_order(was, now, at)
             case Ticket(), Ticket():
                 _check_ticket(was, now, after)
             case Charge(), Charge():
@@ -240,6 +241,16 @@ def check_step(before: Mapping[Key, Entity], after: Mapping[Key, Entity]) -> Non
                 assert was.status is RefundStatus.CREATED, "a final refund changed"
             case OrderCopy(), OrderCopy():
                 assert now.order_version >= was.order_version, "a copy went back"
+
+
+def _check_order(was: Order, now: Order, at: datetime) -> None:
+    assert not was.status.final, "a final order changed"
+    assert now.expires_at >= was.expires_at, "a lock was shortened"
+    late = at >= was.expires_at
+    if was.status is OrderStatus.CREATED and now.status is OrderStatus.AWAITING_PAYMENT:
+        assert not late, "pinned past its time"
+    if now.reason in (CancelReason.TAKEN_OVER, CancelReason.EXPIRED):
+        assert late, "a lock was broken before its time"
 
 
 def _check_ticket(was: Ticket, now: Ticket, after: Mapping[Key, Entity]) -> None:
