@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
-from ticketkit_sql.storage import SqlStorage, open_storage
 
 from ticketkit.backends.spec import Context
 from ticketkit.domain import live_events, orders
@@ -23,6 +23,7 @@ from ticketkit.domain.money import Money
 from ticketkit.domain.policy import Policy
 from ticketkit.events.envelope import Envelope
 from ticketkit.ids import new_id
+from ticketkit_sql.storage import SqlStorage, open_storage
 
 
 @dataclass
@@ -35,11 +36,9 @@ class HandClock:
         return self.time
 
     async def sleep(self, seconds: float) -> None:
-        from anyio import sleep
-
         until = self.time + timedelta(seconds=seconds)
-        while self.time < until:
-            await sleep(0.005)
+        while self.time < until:  # noqa: ASYNC110 - tests set the time from wherever they are
+            await anyio.sleep(0.005)
 
     def advance(self, **delta: float) -> None:
         self.time += timedelta(**delta)
@@ -69,7 +68,7 @@ class Market:
         )
         return (await self.storage.decide(Keys(), decision, command)).one(LiveEvent)
 
-    async def list(self, number: int = 1, *, event_id: str | None = None, **values: Any) -> tuple[Ticket, ...]:
+    async def offer(self, number: int = 1, *, event_id: str | None = None, **values: Any) -> tuple[Ticket, ...]:
         command = self.command(fresh=tuple(new_id() for _ in range(number)))
         values = {"title": "Seat", "price": Money(1000, "USD"), "event_id": event_id, **values}
         listings = [tickets_domain.Listing(**values) for _ in range(number)]

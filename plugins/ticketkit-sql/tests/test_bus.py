@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from ticketkit_sql.bus import SqlBus, open_bus
 
 from ticketkit.backends.spec import Context
 from ticketkit.events.envelope import Envelope
+from ticketkit_sql.bus import SqlBus, open_bus
 
 pytestmark = pytest.mark.anyio
 NAMES = ["order.created"]

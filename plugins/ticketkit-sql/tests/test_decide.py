@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from ticketkit_sql.storage import open_storage
 
 from ticketkit.backends.errors import CommandReused, Misconfigured, Refused, Unavailable
 from ticketkit.backends.spec import Context
@@ -16,12 +15,13 @@ from ticketkit.domain.entities import Holds, LiveEvent, Order, OrderStatus, Tick
 from ticketkit.domain.errors import LimitReached, NotFound, TicketUnavailable
 from ticketkit.domain.money import MAX_MINOR, Money
 from ticketkit.ids import new_id
+from ticketkit_sql.storage import open_storage
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_of_many_buyers_of_one_ticket_one_gets_it(market: Any, outcomes: Any) -> None:
-    (ticket,) = await market.list()
+    (ticket,) = await market.offer()
     results = await asyncio.gather(*(market.place(f"buyer-{n}", ticket.id) for n in range(100)), return_exceptions=True)
     assert outcomes(results, TicketUnavailable) == 99
     (order,) = [one for one in results if isinstance(one, Order)]
@@ -30,7 +30,7 @@ async def test_of_many_buyers_of_one_ticket_one_gets_it(market: Any, outcomes: A
 
 
 async def test_two_processes_that_share_a_file_sell_a_ticket_once(market: Any, outcomes: Any) -> None:
-    tickets = await market.list(20)
+    tickets = await market.offer(20)
     async with AsyncExitStack() as stack:
         # Another clock, so another writer: as another process would be.
         other = await stack.enter_async_context(open_storage(market.url, Context(clock=type(market.clock)())))
@@ -49,7 +49,7 @@ async def test_two_processes_that_share_a_file_sell_a_ticket_once(market: Any, o
 
 async def test_the_limit_of_a_buyer_who_was_never_seen_holds_under_a_race(market: Any, outcomes: Any) -> None:
     event = await market.announce()
-    tickets = await market.list(30, event_id=event.id)
+    tickets = await market.offer(30, event_id=event.id)
     results = await asyncio.gather(*(market.place("new", ticket.id) for ticket in tickets), return_exceptions=True)
     assert outcomes(results, LimitReached) == 20
     id = holds_id("new", event.id)
@@ -58,7 +58,7 @@ async def test_the_limit_of_a_buyer_who_was_never_seen_holds_under_a_race(market
 
 
 async def test_the_same_new_command_many_times_at_once_has_one_effect(market: Any) -> None:
-    (ticket,) = await market.list()
+    (ticket,) = await market.offer()
     command = market.command()
     results = await asyncio.gather(*(market.place("buyer", ticket.id, command=command) for _ in range(20)))
     assert {order.id for order in results} == {command.fresh[0]}
@@ -66,7 +66,7 @@ async def test_the_same_new_command_many_times_at_once_has_one_effect(market: An
 
 
 async def test_a_command_given_again_is_answered_again(market: Any) -> None:
-    (ticket,) = await market.list()
+    (ticket,) = await market.offer()
     command = market.command(fingerprint="a")
     first = await market.place("buyer", ticket.id, command=command)
     assert await market.place("buyer", ticket.id, command=command) == first
@@ -77,7 +77,7 @@ async def test_a_command_given_again_is_answered_again(market: Any) -> None:
 
 
 async def test_a_command_id_for_another_request_is_refused(market: Any) -> None:
-    first, second = await market.list(2)
+    first, second = await market.offer(2)
     command = market.command(fingerprint="a")
     await market.place("buyer", first.id, command=command)
     with pytest.raises(CommandReused):
@@ -85,7 +85,7 @@ async def test_a_command_id_for_another_request_is_refused(market: Any) -> None:
 
 
 async def test_overlapping_orders_in_opposite_order_sell_no_half(market: Any, outcomes: Any) -> None:
-    ids = [ticket.id for ticket in await market.list(8)]
+    ids = [ticket.id for ticket in await market.offer(8)]
     wishes = [ids[n : n + 3] if n % 2 else ids[n : n + 3][::-1] for n in range(6)]
     results = await asyncio.gather(
         *(market.place(f"buyer-{n}", *wish) for n, wish in enumerate(wishes)), return_exceptions=True
@@ -99,29 +99,31 @@ async def test_overlapping_orders_in_opposite_order_sell_no_half(market: Any, ou
 
 
 async def test_a_refusal_leaves_no_trace_and_harms_no_neighbour(market: Any) -> None:
-    (ticket,) = await market.list()
+    (ticket,) = await market.offer()
 
     def bad(state: State) -> Changes:
         raise NotFound
 
     command = market.command()
-    refused, order = await asyncio.gather(
+    results: Any = await asyncio.gather(
         market.storage.decide(Keys.of(Ticket.key(ticket.id)), bad, command),
         market.place("buyer", ticket.id),
         return_exceptions=True,
     )
+    refused, order = results
     assert isinstance(refused, NotFound)
     assert isinstance(order, Order)
     assert await market.storage.outcome(command.id) is None
 
 
 async def test_a_decision_with_a_bug_fails_alone(market: Any) -> None:
-    (ticket,) = await market.list()
-    bug, order = await asyncio.gather(
+    (ticket,) = await market.offer()
+    results: Any = await asyncio.gather(
         market.storage.decide(Keys(), lambda _: 1 / 0, market.command()),
         market.place("buyer", ticket.id),
         return_exceptions=True,
     )
+    bug, order = results
     assert isinstance(bug, ZeroDivisionError)
     assert isinstance(order, Order)
 
@@ -130,20 +132,21 @@ async def test_a_decision_with_a_bug_fails_alone(market: Any) -> None:
     "wrong", [{"price": Money(0, "USD")}, {"event_id": "nowhere"}, {"title": "\ud800"}, {"price": Money(2**70, "USD")}]
 )
 async def test_what_the_schema_refuses_fails_alone(market: Any, wrong: dict[str, Any]) -> None:
-    (ticket,) = await market.list()
+    (ticket,) = await market.offer()
     bad = replace(ticket, id=new_id(), version=0, **wrong)
-    poison, order = await asyncio.gather(
+    results: Any = await asyncio.gather(
         market.storage.decide(Keys(), lambda _: Changes(put=(bad,)), market.command()),
         market.place("buyer", ticket.id),
         return_exceptions=True,
     )
+    poison, order = results
     assert isinstance(poison, Refused)
     assert isinstance(order, Order)
     assert Ticket.key(bad.id) not in await market.storage.get([Ticket.key(bad.id)])
 
 
 async def test_who_stops_waiting_harms_nobody(market: Any) -> None:
-    tickets = await market.list(10)
+    tickets = await market.offer(10)
     tasks = [asyncio.create_task(market.place(f"buyer-{n}", ticket.id)) for n, ticket in enumerate(tickets)]
     await asyncio.sleep(0)
     for task in tasks[::2]:
@@ -170,7 +173,7 @@ async def test_a_need_is_run_again_on_everything(market: Any) -> None:
 
 
 async def test_a_stale_lock_is_taken_over_and_the_other_tickets_are_free(market: Any) -> None:
-    one, two = await market.list(2)
+    one, two = await market.offer(2)
     stale = await market.place("slow", one.id, two.id)
     market.clock.advance(minutes=15)
     new = await market.place("quick", one.id)
@@ -182,7 +185,7 @@ async def test_a_stale_lock_is_taken_over_and_the_other_tickets_are_free(market:
 
 
 async def test_a_ticket_that_was_let_go_can_be_ordered_again_even_in_one_batch(market: Any) -> None:
-    (ticket,) = await market.list()
+    (ticket,) = await market.offer()
     first = await market.place("one", ticket.id)
     _, second = await asyncio.gather(market.cancel(first), market.place("two", ticket.id))
     assert (await market.ticket(ticket.id)).order_id == second.id
@@ -190,14 +193,14 @@ async def test_a_ticket_that_was_let_go_can_be_ordered_again_even_in_one_batch(m
 
 async def test_odd_texts_and_large_money_come_back_as_they_were(market: Any) -> None:
     title = "".join(["Ünï😀\u202e\u0301", "'\";--%_\\", "漢字" * 20])[:200]
-    (ticket,) = await market.list(title=title, price=Money(MAX_MINOR, "JPY"), extra={"a:b": {"ü": [1, None, "😀"]}})
+    (ticket,) = await market.offer(title=title, price=Money(MAX_MINOR, "JPY"), extra={"a:b": {"ü": [1, None, "😀"]}})
     assert await market.ticket(ticket.id) == ticket
     order = await market.place("buyer 'o\"", ticket.id)
     assert (await market.storage.get([key_of(order)]))[key_of(order)] == order
 
 
 async def test_an_event_tells_the_state_that_was_committed(market: Any) -> None:
-    (ticket,) = await market.list()
+    (ticket,) = await market.offer()
     order = await market.place("buyer", ticket.id)
     claims = await market.storage.claim_events(10, timedelta(seconds=10))
     told = [(one.event.name, one.event.subject, one.event.aggregateversion, one.event.time) for one in claims]
@@ -219,7 +222,7 @@ async def test_a_fact_about_nothing_written_is_refused(market: Any) -> None:
 async def test_while_another_process_writes_for_too_long_nothing_happens(market: Any, tmp_path: Any) -> None:
     import sqlite3
 
-    (ticket,) = await market.list()
+    (ticket,) = await market.offer()
     async with open_storage(f"{market.url}?busy=0.1", Context(clock=type(market.clock)())) as storage:
         impatient = type(market)(storage, market.path, market.clock)
         blocker = sqlite3.connect(market.path, isolation_level=None)
@@ -233,10 +236,10 @@ async def test_while_another_process_writes_for_too_long_nothing_happens(market:
 
 
 async def test_a_full_disk_is_said_to_be_unavailable_and_harms_nothing(market: Any) -> None:
-    (ticket,) = await market.list()
+    (ticket,) = await market.offer()
     connection = market.storage._writer._connection
     connection.exec_driver_sql("PRAGMA max_page_count = 1")
-    big = [market.list(100) for _ in range(3)]
+    big = [market.offer(100) for _ in range(3)]
     results = await asyncio.gather(*big, return_exceptions=True)
     assert all(isinstance(one, Unavailable) for one in results)
     connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
@@ -251,7 +254,7 @@ async def test_a_commit_without_an_answer_is_looked_up(
 
     from sqlalchemy.exc import OperationalError
 
-    (ticket,) = await market.list()
+    (ticket,) = await market.offer()
     dialect = market.storage._writer._dialect
     commit = dialect.commit
 
@@ -261,7 +264,8 @@ async def test_a_commit_without_an_answer_is_looked_up(
         raise OperationalError("COMMIT", {}, sqlite3.OperationalError("disk I/O error"))
 
     monkeypatch.setattr(dialect, "commit", lost)
-    (result,) = await asyncio.gather(market.place("buyer", ticket.id), return_exceptions=True)
+    results: Any = await asyncio.gather(market.place("buyer", ticket.id), return_exceptions=True)
+    (result,) = results
     assert isinstance(result, Order if found else Unavailable)
     monkeypatch.setattr(dialect, "commit", commit)
     locked = (await market.ticket(ticket.id)).order_id is not None

@@ -5,24 +5,24 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from ticketkit_sql.storage import open_storage
 
 from ticketkit.backends.spec import Context
 from ticketkit.domain.decision import Changes, Keys
+from ticketkit_sql.storage import open_storage
 
 pytestmark = pytest.mark.anyio
 LEASE = timedelta(seconds=30)
 
 
 async def test_what_one_relay_holds_no_other_gets(market: Any) -> None:
-    await market.list(10)
+    await market.offer(10)
     one, two = await asyncio.gather(market.storage.claim_events(6, LEASE), market.storage.claim_events(6, LEASE))
     ids = [claim.event.id for claim in (*one, *two)]
     assert len(ids) == len(set(ids)) == 10
 
 
 async def test_the_lease_of_a_dead_relay_is_taken_over_and_its_late_mark_is_void(market: Any) -> None:
-    await market.list()
+    await market.offer()
     (late,) = await market.storage.claim_events(1, LEASE)
     assert await market.storage.claim_events(1, LEASE) == []
     market.clock.advance(seconds=30)
@@ -35,7 +35,7 @@ async def test_the_lease_of_a_dead_relay_is_taken_over_and_its_late_mark_is_void
 
 
 async def test_a_failed_event_waits_and_counts_only_its_own_failures(market: Any) -> None:
-    await market.list()
+    await market.offer()
     (claim,) = await market.storage.claim_events(1, LEASE)
     await market.storage.mark_failed(claim, error="away", retry_in=timedelta(seconds=5), counted=False)
     assert await market.storage.claim_events(1, LEASE) == []
@@ -48,7 +48,7 @@ async def test_a_failed_event_waits_and_counts_only_its_own_failures(market: Any
 
 
 async def test_a_dead_event_is_shown_replayed_and_dropped(market: Any) -> None:
-    await market.list(2)
+    await market.offer(2)
     for claim in await market.storage.claim_events(2, LEASE):
         await market.storage.mark_failed(claim, error="never", retry_in=None)
     dead = await market.storage.dead_events(5)
@@ -62,7 +62,7 @@ async def test_a_dead_event_is_shown_replayed_and_dropped(market: Any) -> None:
 
 
 async def test_a_published_event_can_be_published_again(market: Any) -> None:
-    await market.list()
+    await market.offer()
     (claim,) = await market.storage.claim_events(1, LEASE)
     await market.storage.mark_published([claim])
     assert await market.storage.replay_event(claim.event.id)
@@ -73,23 +73,26 @@ async def test_waiting_ends_with_a_commit_here_or_elsewhere(market: Any) -> None
     waiting = asyncio.create_task(market.storage.wait_for_events(3600))
     await asyncio.sleep(0.02)
     assert not waiting.done()
-    await market.list()
+    await market.offer()
     await asyncio.wait_for(waiting, 5)
-    async with open_storage(market.url, Context()) as storage:  # on its own clock and writer: as another process
-        for claim in await market.storage.claim_events(5, LEASE):
-            await market.storage.mark_published([claim])
-        waiting = asyncio.create_task(storage.wait_for_events(60))
+    # On its own clock, so with its own writer: as another process would be.
+    clock = type(market.clock)()
+    async with open_storage(market.url, Context(clock=clock)) as other:
+        await market.storage.mark_published(await market.storage.claim_events(5, LEASE))
+        waiting = asyncio.create_task(other.wait_for_events(60))
         await asyncio.sleep(0.02)
-        await market.list()
+        await market.offer()
+        assert not waiting.done()
+        clock.advance(seconds=1)  # it looks
         await asyncio.wait_for(waiting, 5)
 
 
 async def test_purging_keeps_what_is_still_needed(market: Any) -> None:
-    await market.list()
+    await market.offer()
     (claim,) = await market.storage.claim_events(1, LEASE)
     await market.storage.mark_published([claim])
     market.clock.advance(hours=2)
-    await market.list()  # unpublished
+    await market.offer()  # unpublished
     mark = market.command(consumer="orders", event_id="e1")
     await market.storage.decide(Keys(), lambda _: Changes(), mark)
     market.clock.advance(hours=1)

@@ -52,13 +52,13 @@ async def test_pages_neither_skip_nor_repeat_while_others_write(market: Any, sor
     there = {
         ticket.id
         for n in range(10)
-        for ticket in await market.list(5, event_id=event.id, price=Money(100 + n % 3, "USD"))
+        for ticket in await market.offer(5, event_id=event.id, price=Money(100 + n % 3, "USD"))
     }
     query = TicketQuery(event_id=event.id, sort=sort, limit=7)
 
     async def write() -> None:
         for n in range(10):
-            await market.list(3, event_id=event.id, price=Money(100 + n % 3, "USD"))
+            await market.offer(3, event_id=event.id, price=Money(100 + n % 3, "USD"))
 
     found, _ = await asyncio.gather(pages(market, query), write())
     ids = [ticket.id for ticket in found]
@@ -73,9 +73,9 @@ async def test_pages_neither_skip_nor_repeat_while_others_write(market: Any, sor
 
 async def test_tickets_are_found_by_what_is_asked(market: Any) -> None:
     event = await market.announce()
-    (cheap,) = await market.list(event_id=event.id, title="Balcony 100% left", seat="A1")
-    (dear,) = await market.list(title="Orchestra", price=Money(9000, "USD"))
-    (yen,) = await market.list(title="Orchestra", price=Money(5000, "JPY"))
+    (cheap,) = await market.offer(event_id=event.id, title="Balcony 100% left", seat="A1")
+    (dear,) = await market.offer(title="Orchestra", price=Money(9000, "USD"))
+    (yen,) = await market.offer(title="Orchestra", price=Money(5000, "JPY"))
     await market.place("buyer", dear.id)
 
     async def found(**query: Any) -> set[str]:
@@ -93,7 +93,7 @@ async def test_tickets_are_found_by_what_is_asked(market: Any) -> None:
 
 
 async def test_a_strange_cursor_is_refused(market: Any) -> None:
-    await market.list(3)
+    await market.offer(3)
     page = await market.storage.find_tickets(TicketQuery(limit=1))
     for cursor in (page.next, "x", "é", "W10"):
         with pytest.raises(BadCursor):
@@ -102,7 +102,7 @@ async def test_a_strange_cursor_is_refused(market: Any) -> None:
 
 async def test_orders_of_a_buyer_come_newest_first(market: Any) -> None:
     placed = []
-    for ticket in await market.list(3):
+    for ticket in await market.offer(3):
         placed.append(await market.place("buyer", ticket.id))
         market.clock.advance(seconds=1)
     page = await market.storage.find_orders("buyer", limit=2)
@@ -121,7 +121,7 @@ async def test_live_events_are_found_by_words(market: Any) -> None:
 
 
 async def test_orders_past_their_time_are_due_the_longest_first(market: Any) -> None:
-    one, two, three = await market.list(3)
+    one, two, three = await market.offer(3)
     first = await market.place("a", one.id)
     market.clock.advance(minutes=1)
     second = await market.place("b", two.id)
@@ -200,7 +200,7 @@ async def test_revoked_sessions_are_told_until_they_expire(market: Any) -> None:
 
 
 async def test_a_scan_sees_everything_by_id(market: Any) -> None:
-    there = sorted([ticket.id for ticket in await market.list(10)])
+    there = sorted([ticket.id for ticket in await market.offer(10)])
     found: list[str] = []
     cursor = None
     while True:
@@ -212,7 +212,7 @@ async def test_a_scan_sees_everything_by_id(market: Any) -> None:
 
 
 async def test_an_order_with_a_reason_comes_back(market: Any) -> None:
-    (ticket,) = await market.list()
+    (ticket,) = await market.offer()
     order = await market.cancel(await market.place("buyer", ticket.id))
     assert order.reason is CancelReason.BUYER
     assert (await market.storage.get([Order.key(order.id)]))[Order.key(order.id)] == order

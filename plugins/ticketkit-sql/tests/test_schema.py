@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import MetaData, create_engine
+
+from ticketkit.backends.errors import Misconfigured
+from ticketkit.backends.spec import BackendKind, Context
 from ticketkit_sql import schema
 from ticketkit_sql.plugin import ticketkit_backends
 from ticketkit_sql.storage import open_storage
 from ticketkit_sql.tables import PREFIX, tables
-
-from ticketkit.backends.errors import Misconfigured
-from ticketkit.backends.spec import BackendKind, Context
 
 
 def ddl(path: Path) -> set[str]:
@@ -82,7 +82,7 @@ async def test_a_schema_of_a_newer_release_is_refused(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'x.db'}"
     schema.upgrade(url)
     with closing(sqlite3.connect(tmp_path / "x.db")) as connection, connection:
-        connection.execute(f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'")
+        connection.execute(f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'")  # noqa: S608
     with pytest.raises(Misconfigured, match="newer release"):
         async with open_storage(url, Context()):
             pass
@@ -106,7 +106,7 @@ async def test_a_schema_of_a_newer_release_is_refused(tmp_path: Path) -> None:
     ],
 )
 async def test_the_schema_itself_refuses_what_must_not_be(market: Any, sql: str) -> None:
-    first, second = await market.list(2)
+    first, second = await market.offer(2)
     await market.place("buyer", first.id)
     other = await market.place("other", second.id)
     with closing(sqlite3.connect(market.path)) as connection:

@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from ticketkit_sql.timers import SqlTimers, open_timers
 
 from ticketkit.backends.spec import Context
+from ticketkit_sql.timers import SqlTimers, open_timers
 
 pytestmark = pytest.mark.anyio
 LEASE = timedelta(seconds=30)

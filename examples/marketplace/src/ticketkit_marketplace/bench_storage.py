@@ -1,9 +1,9 @@
 """Locks a second through `storage.decide` on SQLite, beside plain `sqlite3`.
 
-Ours: `orders.place` for one ticket through `SqlStorage.decide`, 32 in flight, synchronous=FULL; limit, command record and
-both events included. Plain: a loop over `sqlite3` in one thread, one transaction a lock, synchronous=NORMAL, which writes
-the same rows into the same tables with the same indexes, and reads the rows that it decides on. Its row values are made
-beforehand: what is measured is SQLite, not Python. Rounds alternate, so that both see the same machine.
+Ours: `orders.place` for one ticket through `SqlStorage.decide`, many in flight, synchronous=FULL; limit, command record
+and both events included. Plain: a loop over `sqlite3` in one thread, one transaction a lock, synchronous=NORMAL, which
+writes the same rows into the same tables with the same indexes, and reads the rows that it decides on. Its row values
+are made beforehand: what is measured is SQLite, not Python. Rounds alternate, so that both see the same machine.
 """
 
 from __future__ import annotations

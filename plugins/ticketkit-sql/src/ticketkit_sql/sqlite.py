@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _SHORTEST: Final = 0.0002
 _LONGEST: Final = 0.01
+_CHECKPOINT: Final = 8000
+"""Pages (32 MB) in the write-ahead log before it is worked off: a hot page is written back once for many commits."""
 
 
 class Sqlite:
@@ -49,7 +51,7 @@ class Sqlite:
             f"PRAGMA synchronous = {self._settings.synchronous}",
             "PRAGMA foreign_keys = ON",
             "PRAGMA cache_size = -16000",
-            "PRAGMA wal_autocheckpoint = 16000",
+            f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}",
             *(["PRAGMA query_only = ON"] if readers else []),
         ]
 

@@ -72,7 +72,8 @@ class SqlTimers:
 
 
 def _next(connection: Connection) -> int | None:
-    return connection.scalar(select(func.min(_TIMER.free_at)))
+    first: int | None = connection.scalar(select(func.min(_TIMER.free_at)))
+    return first
 
 
 def _schedule(connection: Connection, _now: datetime, *, key: str, due: datetime) -> None:

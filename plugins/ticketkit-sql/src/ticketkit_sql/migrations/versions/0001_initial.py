@@ -15,6 +15,7 @@ def upgrade() -> None:
         sa.Column("group", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("group", "name"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "ticketkit_bus_messages",
@@ -61,6 +62,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.CheckConstraint("version >= 1", name="ck_ticketkit_holds_version"),
         sa.PrimaryKeyConstraint("id"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "ticketkit_live_events",
@@ -194,6 +196,7 @@ def upgrade() -> None:
         sa.Column("token", sa.Text(), nullable=True),
         sa.CheckConstraint("token IS NOT NULL OR free_at = due", name="ck_ticketkit_timers_lease"),
         sa.PrimaryKeyConstraint("key"),
+        sqlite_with_rowid=False,
     )
     op.create_index("ix_ticketkit_timers_free", "ticketkit_timers", ["free_at"], unique=False)
     op.create_table(
@@ -245,6 +248,7 @@ def upgrade() -> None:
             ["ticketkit_bus_messages.seq"],
         ),
         sa.PrimaryKeyConstraint("group", "message"),
+        sqlite_with_rowid=False,
     )
     op.create_index(
         "ix_ticketkit_bus_deliveries_dead",
@@ -325,6 +329,7 @@ def upgrade() -> None:
         sa.CheckConstraint("version >= 1", name="ck_ticketkit_emails_version"),
         sa.ForeignKeyConstraint(["user_id"], ["ticketkit_users.id"], initially="DEFERRED", deferrable=True),
         sa.PrimaryKeyConstraint("id"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "ticketkit_sessions",
@@ -402,6 +407,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["order_id"], ["ticketkit_orders.id"], initially="DEFERRED", deferrable=True),
         sa.ForeignKeyConstraint(["ticket_id"], ["ticketkit_tickets.id"], initially="DEFERRED", deferrable=True),
         sa.PrimaryKeyConstraint("order_id", "ticket_id"),
+        sqlite_with_rowid=False,
     )
     op.create_index(
         "uq_ticketkit_order_lines_live",
