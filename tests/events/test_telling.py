@@ -9,11 +9,13 @@ import pytest
 
 from ticketkit.domain.entities import (
     ENTITIES,
+    CancelReason,
     Charge,
     Email,
     Entity,
     Holds,
     Line,
+    LineKind,
     LiveEvent,
     Order,
     OrderCopy,
@@ -21,13 +23,15 @@ from ticketkit.domain.entities import (
     Refund,
     Session,
     Ticket,
+    TicketStatus,
     User,
     Webhook,
 )
 from ticketkit.domain.money import Money
 from ticketkit.events.catalogue import CATALOGUE, Amount, OrderCreated, OrderLine
+from ticketkit.events.contract import Contract
 from ticketkit.events.schemas import schema_of
-from ticketkit.events.telling import UntoldFact, contract_for, source_of, tell
+from ticketkit.events.telling import UntoldFact, body_of, contract_for, source_of, tell, type_of
 
 NOW = datetime(2026, 11, 20, 19, 30, tzinfo=UTC)
 PRICE = Money(5000, "USD")
@@ -153,3 +157,49 @@ def test_a_fact_without_a_contract_is_refused() -> None:
 @pytest.mark.parametrize("kind", sorted(PUBLIC))
 def test_every_public_entity_has_a_source(kind: str) -> None:
     assert source_of(PUBLIC[kind]).startswith("/ticketkit/")
+
+
+_ODD = 'Ünï "quoted" \\ 😀 \u2028 \x7f'
+_MICRO = NOW.replace(microsecond=1234)
+_HOT: list[Entity] = [
+    Ticket(id="t", title=_ODD, price=PRICE, seller_id="s", created_at=NOW, version=1),
+    Ticket(
+        id="t",
+        title="x",
+        price=PRICE,
+        seller_id="s",
+        event_id="e",
+        seat=_ODD,
+        status=TicketStatus.LOCKED,
+        order_id="o",
+        created_at=NOW,
+        version=2,
+        extra={"a:b": [1, None, True, 1.5, _ODD]},
+    ),
+    Order(
+        id="o",
+        buyer_id="b",
+        status=OrderStatus.CANCELLED,
+        reason=CancelReason.EXPIRED,
+        lines=(
+            Line(title=_ODD, amount=PRICE, ticket_id="t", event_id="e", seat="1"),
+            Line(kind=LineKind.FEE, title="Fee", amount=PRICE),
+        ),
+        expires_at=_MICRO,
+        placed_until=NOW,
+        charge_id="c",
+        created_at=NOW,
+        version=3,
+        extra={"a:b": {}},
+    ),
+    *PUBLIC.values(),
+]
+
+
+@pytest.mark.parametrize("contract", CATALOGUE, ids=lambda contract: contract.NAME)
+def test_the_body_that_is_written_directly_is_the_contracts(contract: type[Contract]) -> None:
+    told = [entity for entity in _HOT if contract.NAME.partition(".")[0] == entity.KIND]
+    assert told
+    for entity in told:
+        assert body_of(contract.NAME, entity) == tell(contract.NAME, entity).to_body()
+        assert type_of(contract.NAME) == contract.type()
