@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 from typing import TYPE_CHECKING
@@ -91,6 +92,7 @@ def serve(
     # Once it has stopped, uvicorn raises the signal again, for the handler of before: the stop was clean.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: None)
+    logging.getLogger("uvicorn.error").addFilter(_not_twice)
     try:
         _Server(config, announce=announce).run(sockets=[listener])
     except SystemExit:  # uvicorn's way to say that the lifespan could not be entered
@@ -100,6 +102,11 @@ def serve(
         listener.close()
     if guarded.failure is not None:
         raise guarded.failure
+
+
+def _not_twice(record: logging.LogRecord) -> bool:
+    """Leaves out that the start failed: why it did is raised, and told by the program."""
+    return not record.getMessage().startswith("Application startup failed")
 
 
 class _Guarded:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from ticketkit.backends.spec import BackendKind, Context
 from ticketkit.domain.entities import CancelReason, OrderStatus, TicketStatus
@@ -216,7 +217,7 @@ async def _list(plan: Plan, stage: Stage, wire: Wire) -> float:
 
 
 async def _find_tickets(plan: Plan, wire: Wire) -> Rush:
-    found = (await wire.request("GET", f"/api/events?q={plan.show}")).json()
+    found = (await wire.request("GET", f"/api/events?q={quote(plan.show)}")).json()
     event_id = next(event["id"] for event in found if event["name"] == plan.show)
     path = f"/api/events/{event_id}/tickets?sort=price&limit={_PAGE}"
     tickets: list[dict[str, Any]] = []

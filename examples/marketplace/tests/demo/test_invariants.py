@@ -1,0 +1,216 @@
+"""Each invariant notices what would break it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ticketkit.backends.payments import ProviderCharge, ProviderStatus
+from ticketkit.backends.storage import Totals
+from ticketkit.domain.entities import (
+    Charge,
+    ChargeStatus,
+    Holds,
+    Line,
+    Order,
+    OrderCopy,
+    OrderStatus,
+    Ticket,
+    TicketStatus,
+    holds_id,
+)
+from ticketkit.domain.money import Money
+from ticketkit.memory.books import Books
+from ticketkit_marketplace.demo.invariants import Finding, Snapshot, check
+
+NOW = datetime(2027, 1, 1, tzinfo=UTC)
+PRICE = Money(2500, "USD")
+
+
+def line(ticket_id: str) -> Line:
+    return Line(title="Seat", amount=PRICE, ticket_id=ticket_id, event_id="e")
+
+
+def sound() -> Snapshot:
+    """One ticket sold, one locked, one free."""
+    paid = Order(
+        id="o1",
+        buyer_id="b",
+        status=OrderStatus.COMPLETED,
+        lines=(line("t1"),),
+        expires_at=NOW,
+        placed_until=NOW,
+        charge_id="c1",
+        created_at=NOW,
+        version=3,
+    )
+    later = NOW + timedelta(minutes=5)
+    waiting = replace(
+        paid, id="o2", status=OrderStatus.CREATED, lines=(line("t2"),), expires_at=later, charge_id=None, version=1
+    )
+    ticket = Ticket(id="t1", title="Seat", price=PRICE, seller_id="s", created_at=NOW)
+    charge = Charge(
+        id="c1",
+        order_id="o1",
+        buyer_id="b",
+        amount=PRICE,
+        status=ChargeStatus.COMPLETED,
+        provider="fake",
+        reference="p1",
+        created_at=NOW,
+    )
+    booked = ProviderCharge(
+        reference="p1", charge_id="c1", status=ProviderStatus.CAPTURED, amount=PRICE, captured=PRICE.minor
+    )
+    return Snapshot(
+        now=NOW,
+        tickets={
+            "t1": replace(ticket, status=TicketStatus.SOLD, order_id="o1"),
+            "t2": replace(ticket, id="t2", status=TicketStatus.LOCKED, order_id="o2"),
+            "t3": replace(ticket, id="t3"),
+        },
+        orders={"o1": paid, "o2": waiting},
+        copies={order.id: copy_of(order) for order in (paid, waiting)},
+        charges={"c1": charge},
+        holds={holds_id("b", "e"): Holds(id=holds_id("b", "e"), orders=(("o2", 1),))},
+        totals=Totals(),
+        books=Books((booked,)),
+        acknowledged=frozenset({"o1", "o2"}),
+        paid=frozenset({"o1"}),
+    )
+
+
+def copy_of(order: Order) -> OrderCopy:
+    return OrderCopy(
+        id=order.id,
+        buyer_id=order.buyer_id,
+        status=order.status,
+        total=order.total,
+        expires_at=order.expires_at,
+        charge_id=order.charge_id,
+        order_version=order.version,
+    )
+
+
+def broken(found: Snapshot) -> "list[Finding]":
+    return [finding for finding in check(found) if not finding.holds]
+
+
+def test_a_sound_marketplace_breaks_none() -> None:
+    assert broken(sound()) == []
+
+
+def sold_twice(found: Snapshot) -> None:
+    second = replace(found.orders["o2"], status=OrderStatus.COMPLETED, lines=(line("t1"),))
+    found.orders["o2"] = second
+    found.__post_init__()
+
+
+def sold_for_nothing(found: Snapshot) -> None:
+    found.tickets["t3"] = replace(found.tickets["t3"], status=TicketStatus.SOLD, order_id="o9")
+
+
+def sold_and_free(found: Snapshot) -> None:
+    found.tickets["t1"] = replace(found.tickets["t1"], status=TicketStatus.AVAILABLE, order_id=None)
+
+
+def locked_for_a_dead_order(found: Snapshot) -> None:
+    found.tickets["t2"] = replace(found.tickets["t2"], order_id="o1")
+
+
+def captured_twice(found: Snapshot) -> None:
+    found.books = Books((*found.books.charges, replace(found.books.charges[0], reference="p2")))
+
+
+def captured_without_an_order(found: Snapshot) -> None:
+    found.orders["o1"] = replace(found.orders["o1"], status=OrderStatus.CANCELLED)
+    found.__post_init__()
+
+
+def captured_another_amount(found: Snapshot) -> None:
+    found.books = Books((replace(found.books.charges[0], captured=1),))
+
+
+def completed_without_money(found: Snapshot) -> None:
+    found.books = Books()
+
+
+def open_past_its_time(found: Snapshot) -> None:
+    found.now = NOW + timedelta(minutes=6)
+
+
+def money_held(found: Snapshot) -> None:
+    held = replace(found.books.charges[0], reference="p2", charge_id="c2", status=ProviderStatus.AUTHORIZED)
+    found.books = Books((*found.books.charges, held))
+
+
+def void_owed(found: Snapshot) -> None:
+    found.charges["c2"] = replace(found.charges["c1"], id="c2", status=ChargeStatus.FAILED, owes_void=True)
+
+
+def events_waiting(found: Snapshot) -> None:
+    found.totals = Totals(unpublished=1)
+
+
+def dead_letters(found: Snapshot) -> None:
+    found.totals = Totals(dead=1)
+
+
+def old_copy(found: Snapshot) -> None:
+    found.copies["o1"] = replace(found.copies["o1"], order_version=2)
+
+
+def no_copy(found: Snapshot) -> None:
+    del found.copies["o2"]
+
+
+def hold_left_over(found: Snapshot) -> None:
+    found.holds["e/x"] = Holds(id="e/x", orders=(("o1", 1),))
+
+
+def hold_missing(found: Snapshot) -> None:
+    found.holds.clear()
+
+
+def order_lost(found: Snapshot) -> None:
+    found.acknowledged |= {"o9"}
+
+
+def payment_lost(found: Snapshot) -> None:
+    found.paid |= {"o2"}
+
+
+@pytest.mark.parametrize(
+    ("plant", "words"),
+    [
+        (sold_twice, "No ticket is sold twice"),
+        (sold_for_nothing, "A ticket is sold exactly when"),
+        (sold_and_free, "A ticket is sold exactly when"),
+        (locked_for_a_dead_order, "A ticket is sold exactly when"),
+        (captured_twice, "Every captured charge"),
+        (captured_without_an_order, "Every captured charge"),
+        (captured_another_amount, "Every captured charge"),
+        (completed_without_money, "Every captured charge"),
+        (open_past_its_time, "No open lock is past its time"),
+        (money_held, "No money is held for nothing"),
+        (void_owed, "No money is held for nothing"),
+        (events_waiting, "The outbox is empty"),
+        (dead_letters, "The outbox is empty"),
+        (old_copy, "Every copy equals its owner"),
+        (no_copy, "Every copy equals its owner"),
+        (hold_left_over, "Tickets on hold are counted right"),
+        (hold_missing, "Tickets on hold are counted right"),
+        (order_lost, "Whatever a buyer was told is so"),
+        (payment_lost, "Whatever a buyer was told is so"),
+    ],
+)
+def test_a_planted_fault_is_found(plant: "Callable[[Snapshot], None]", words: str) -> None:
+    found = sound()
+    plant(found)
+    assert any(finding.name.startswith(words) for finding in broken(found))
+
+
+def test_a_finding_shows_the_first_faults_and_counts_the_rest() -> None:
+    assert Finding("x", 1, ("a", "b", "c", "d")).detail == "a; b; c; and 1 more"
+    assert Finding("x", 1_000).detail == "1,000 checked"

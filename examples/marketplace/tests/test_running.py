@@ -1,0 +1,116 @@
+"""`ticketkit-marketplace run`, as a process."""
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from ticketkit_marketplace.demo.process import DidNotStart, Process
+
+SHOWS = ("--show", "Grand Horizons")
+SEATS = 585
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> "Iterator[Process]":
+    made = Process(tmp_path / "data", environment={}, arguments=SHOWS)
+    yield made
+    made.kill()
+
+
+def get(process: Process, path: str) -> str:
+    with urlopen(f"http://{process.host}:{process.port}{path}") as answer:
+        text: str = answer.read().decode()
+        return text
+
+
+def tickets(process: Process) -> int:
+    with closing(sqlite3.connect(process.data / "ticketkit.db")) as database:
+        (count,) = database.execute("SELECT count(*) FROM ticketkit_tickets").fetchone()
+        return int(count)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_lists_the_week_once_answers_and_stops_cleanly(process: Process, number: signal.Signals) -> None:
+    process.start()
+    assert f"The marketplace is on http://127.0.0.1:{process.port}" in process.said
+    assert any(f"Listed {SEATS} tickets of 1 live events." in line for line in process.said)
+    assert f"{SEATS} tickets of 1 live events are for sale" in get(process, "/")
+    assert json.loads(get(process, "/readyz"))["status"] == "ready"
+    assert process.stop(number=number) == 0
+    process.said.clear()
+    process.start()
+    assert process.said == [f"The marketplace is on http://127.0.0.1:{process.port}"]
+    assert process.stop(number=number) == 0
+    assert tickets(process) == SEATS
+    log = (process.data / "server.log").read_text()
+    assert "Traceback" not in log
+    assert "WARNING" not in log.upper()
+
+
+def test_the_box_office_can_sign_in(process: Process) -> None:
+    process.start()
+    file = process.data / "box-office.json"
+    assert file.stat().st_mode & 0o077 == 0
+    process.kill()
+    assert json.loads(file.read_text())["email"] == "box-office@ticketkit.example"
+
+
+def test_a_port_in_use_is_said_in_a_line(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(DidNotStart, match=f"Can't listen on 127.0.0.1:{port}: Address already in use"):
+            Process(tmp_path / "data", environment={}, port=port).start()
+
+
+def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "ticketkit_marketplace", "run", "--port", "0", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_a_data_folder_that_is_a_file_is_said_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "data").touch()
+    ended = run("--data", str(tmp_path / "data"))
+    assert ended.returncode != 0
+    assert ended.stderr.count("\n") <= 5
+    assert "data" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_data_folder_that_can_not_be_written_is_said_in_a_line(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    ended = run("--data", str(tmp_path))
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert "can't be written" in ended.stderr
+
+
+def test_a_data_folder_below_a_file_is_said_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ended = run("--data", str(tmp_path / "file" / "data"))
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert "can't be made: Not a directory" in ended.stderr
+
+
+def test_a_database_that_is_none_is_said_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "ticketkit.db").write_text("this is no database, but some text " * 100)
+    ended = run("--data", str(tmp_path))
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1), ended.stderr
+    assert "can't be opened" in ended.stderr
+
+
+def test_a_show_that_is_not_on_is_said() -> None:
+    ended = run("--show", "Cats")
+    assert ended.returncode == 2
+    assert "No show is called that" in ended.stderr
