@@ -54,6 +54,7 @@ class Marketplace:
         plugins: Modules or objects with hooks, besides the installed ones.
         keys: Of session tokens; the development keys when left out.
         clock: For tests: a `VirtualClock`.
+        drain: Seconds that a stop waits for what is under way.
         config: Everything at once, instead of the above.
     """
 
@@ -72,6 +73,7 @@ class Marketplace:
         plugins: Iterable[object] = (),
         keys: Keys | None = None,
         clock: Clock | None = None,
+        drain: float = 10.0,
         config: Config | None = None,
     ) -> None:
         default = ALL - {ServiceName.AUTH} if identity is not None else ALL
@@ -87,6 +89,7 @@ class Marketplace:
                 policy=policy or Policy(),
                 identity=identity,
                 clock=clock or SystemClock(),
+                drain=drain,
             )
             config = config if keys is None else replace(config, keys=keys)
         self.config = config

@@ -204,6 +204,26 @@ def test_a_buyer_has_no_more_on_hold_than_the_limit(world: World) -> None:
     world.place("o3", "t3", "t4", policy=policy, buyer="other")  # each buyer has their own
 
 
+def test_a_buyers_own_stale_order_does_not_count_for_the_limit_and_ends_in_the_same_commit(world: World) -> None:
+    policy = Policy(tickets_on_hold=2)
+    world.place("o1", "t1", policy=policy)
+    world.place("o2", "t2", policy=policy)
+    world.wait(minutes=15)
+    world.place("o3", "t3", "t4", policy=policy)
+    assert [(world.order(id).status, world.order(id).reason) for id in ("o1", "o2")] == [
+        (OrderStatus.CANCELLED, CancelReason.EXPIRED)
+    ] * 2
+    assert world.ticket("t1").status is TicketStatus.AVAILABLE
+    assert world.on_hold("buyer") == 2
+
+
+def test_a_stale_order_that_is_in_nobodys_way_is_left_to_expiry(world: World) -> None:
+    world.place("o1", "t1")
+    world.wait(minutes=15)
+    world.place("o2", "t2")
+    assert world.order("o1").status is OrderStatus.CREATED
+
+
 @pytest.mark.parametrize("way", ["cancel", "expire", "keep", "pay"])
 def test_what_is_not_on_hold_any_more_does_not_count(world: World, way: str) -> None:
     policy = Policy(tickets_on_hold=2)

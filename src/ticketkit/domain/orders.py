@@ -58,7 +58,8 @@ def place(
     """Lock tickets for a buyer, all or none; the order's id is the command's first fresh one.
 
     A ticket whose lock is past its time is taken over: its stale order is cancelled, and that order's other tickets
-    are free, in the same commit.
+    are free, in the same commit. So are the buyer's own stale orders, where they would count for the limit: a late
+    timer never blocks a sale.
 
     Args:
         state: Starts with the tickets; asks for the rest.
@@ -83,7 +84,10 @@ def place(
     if need := _place_needs(state, tickets, buyer_id):
         return need
     blocking = _stale_orders(state, tickets)
-    if need := state.missing(key for order in blocking for key in order_keys(order)):
+    crowding = _crowding(state, tickets, buyer_id, policy)
+    if isinstance(crowding, Need):
+        return crowding
+    if need := state.missing(key for order in (*blocking, *crowding) for key in order_keys(order)):
         return need
     for ticket in tickets:
         _check_ticket(state, ticket, buyer_id, policy)
@@ -102,6 +106,9 @@ def place(
     draft = _Draft(state)
     for old in blocking:
         draft.cancel(old, CancelReason.TAKEN_OVER)
+    for old in crowding:
+        if old not in blocking:
+            draft.cancel(old, CancelReason.EXPIRED)
     draft.lock(order)
     return draft.changes(answer=order, tickets=True)
 
@@ -248,6 +255,24 @@ def _stale_orders(state: State, tickets: Iterable[Ticket]) -> list[Order]:
             if order is not None and stale(order, state.now):
                 found[order.id] = order
     return list(found.values())
+
+
+def _crowding(state: State, tickets: Sequence[Ticket], buyer_id: str, policy: Policy) -> list[Order] | Need:
+    """The buyer's own stale orders, where with them the limit of tickets on hold would be passed."""
+    wanted: dict[str, int] = {}
+    for ticket in tickets:
+        id = holds_id(buyer_id, ticket.event_id)
+        wanted[id] = wanted.get(id, 0) + 1
+    crowded = [
+        holds
+        for id, number in wanted.items()
+        if (holds := state.get(Holds, id)) is not None and holds.count + number > policy.tickets_on_hold
+    ]
+    order_ids = [order_id for holds in crowded for order_id, _ in holds.orders]
+    if need := state.missing(Order.key(id) for id in order_ids):
+        return need
+    found = (state.require(Order, id) for id in order_ids)
+    return list({order.id: order for order in found if stale(order, state.now)}.values())
 
 
 def _check_ticket(state: State, ticket: Ticket, buyer_id: str, policy: Policy) -> None:

@@ -204,6 +204,8 @@ class Runtime:
     async def _quiet(self) -> bool:
         if any(runner.busy for runner in self._runners):
             return False
+        if ServiceName.PAYMENTS in self.services and self.payments.busy:
+            return False
         try:
             for storage in self.backends.distinct.values():
                 if (await storage.totals()).unpublished:
@@ -220,6 +222,8 @@ class Runtime:
         return self._services[name]
 
     def _forget(self) -> None:
+        if ServiceName.PAYMENTS in self._services:
+            self.payments.close()
         self._services.clear()
         self._runners.clear()
         self._backends = None
@@ -283,6 +287,8 @@ class Runtime:
                 else Relay(storage, bus, clock=clock, name=name)
             )
             group.start_soon(relay.run, name=f"relay {name}")
+        if ServiceName.PAYMENTS in self.services:
+            group.start_soon(self.payments.run, name="payments")
         for name, work, wait in self._jobs():
             group.start_soon(partial(repeat, name, work, wait, clock=clock), name=name)
 

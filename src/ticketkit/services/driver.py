@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
 
@@ -32,6 +33,8 @@ AGAIN: Final = timedelta(seconds=5)
 BATCH: Final = 200
 AT_ONCE: Final = 16
 """Provider calls at once by the reconciler."""
+BEGUN_AT_ONCE: Final = 256
+"""Provider calls at once for buyers who wait."""
 
 
 class Driver:
@@ -52,6 +55,40 @@ class Driver:
         self._provider, self._progress = provider, progress
         self._busy: set[str] = set()
         self._nudged = anyio.Event()
+        self._begun, self._to_do = anyio.create_memory_object_stream[Any](math.inf)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a charge or refund is being driven right now."""
+        return bool(self._busy) or self._to_do.statistics().current_buffer_used > 0
+
+    async def run(self) -> None:
+        """Drive what was begun, until cancelled; whoever began it need not stay."""
+        limiter = anyio.CapacityLimiter(BEGUN_AT_ONCE)
+
+        async def one(work: Callable[[str], Awaitable[None]], id: str) -> None:
+            async with limiter:
+                try:
+                    await work(id)
+                except Exception:  # the loop of a runner: the reconciler comes back to it
+                    log.exception("%s could not be driven on", id)
+
+        async with anyio.create_task_group() as group:
+            async for work, id in self._to_do:
+                group.start_soon(one, work, id)
+
+    def begin(self, charge_id: str) -> None:
+        """Have a charge driven on."""
+        self._begun.send_nowait((self.drive, charge_id))
+
+    def begin_refund(self, refund_id: str) -> None:
+        """Have a refund driven on."""
+        self._begun.send_nowait((self.drive_refund, refund_id))
+
+    def close(self) -> None:
+        """Take no more."""
+        self._begun.close()
+        self._to_do.close()
 
     def nudge(self) -> None:
         """Something may be due now."""
@@ -78,6 +115,16 @@ class Driver:
 
     async def drive_refund(self, refund_id: str) -> None:
         """Drive one refund; a provider that can't be reached leaves it to the reconciler."""
+        if refund_id in self._busy:
+            return
+        self._busy.add(refund_id)
+        try:
+            await self._refund(refund_id)
+        finally:
+            self._busy.discard(refund_id)
+            self._progress.tell(refund_id)
+
+    async def _refund(self, refund_id: str) -> None:
         refund = await self._one(Refund, refund_id)
         charge = await self._one(Charge, refund.charge_id)
         if refund.status is not RefundStatus.CREATED or charge.reference is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ticketkit.domain.entities import OrderStatus
 from ticketkit.events.catalogue import OrderExpirationDue, OrderState
@@ -11,6 +11,7 @@ from ticketkit.events.envelope import Envelope
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from ticketkit.backends.bus import Bus
     from ticketkit.backends.clock import Clock
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 CONSUMER: Final = "expiration"
 BATCH: Final = 500
 LEASE: Final = timedelta(seconds=30)
+_AT: Final = "@"
 
 
 class Expiration:
@@ -37,18 +39,23 @@ class Expiration:
         self._clock, self._new_id = clock, new_id
 
     async def handle_order(self, event: Event[OrderState]) -> None:
-        """React to `order.*`: a timer while it is `created`, none afterwards. Handling one twice is harmless."""
+        """React to `order.*`: a timer for each end that its lock was given, and none for the last once it is over.
+
+        Each end has a timer of its own, so that events in another order, or twice, set none back. One too many is
+        harmless: what it says is void for an order that is over, or whose lock was prolonged.
+        """
+        key = f"{event.data.id}{_AT}{event.data.expires_at.isoformat()}"
         if event.data.status is OrderStatus.CREATED:
-            await self._timers.schedule(event.data.id, event.data.expires_at)
+            await self._timers.schedule(key, event.data.expires_at)
         else:
-            await self._timers.cancel(event.data.id)
+            await self._timers.cancel(key)
 
     async def fire(self) -> int:
         """Publish what is due; a timer is removed after its event is on the bus, so none is lost."""
         due = await self._timers.claim(BATCH, LEASE)
         if not due:
             return 0
-        await self._bus.publish([self._event(timer.key, timer.due) for timer in due])
+        await self._bus.publish([self._event(timer.key.partition(_AT)[0], timer.due) for timer in due])
         for timer in due:
             await self._timers.done(timer)
         return len(due)
@@ -57,7 +64,7 @@ class Expiration:
         """Return when a timer may be due, or after the time."""
         await self._timers.wait(seconds)
 
-    def _event(self, order_id: str, due: Any) -> Envelope:
+    def _event(self, order_id: str, due: datetime) -> Envelope:
         data = OrderExpirationDue(id=order_id, version=0, expires_at=due)
         return Envelope(
             id=self._new_id(),

@@ -18,6 +18,7 @@ from ticketkit.domain.entities import (
     OrderCopy,
     OrderStatus,
     Refund,
+    RefundStatus,
 )
 from ticketkit.domain.errors import NotFound
 from ticketkit.domain.money import Money
@@ -84,7 +85,7 @@ class Payments:
         """
         await self._wait_for_copy(order_id)
         charge = await self._begin(buyer_id, order_id, token, command_key)
-        await self._driver.drive(charge.id)
+        self._driver.begin(charge.id)
         return await self._settled(charge)
 
     async def get(self, buyer_id: str, charge_id: str) -> tuple[Charge, tuple[Refund, ...]]:
@@ -128,9 +129,16 @@ class Payments:
             command,
         )
         refund = answer.one(Refund)
-        await self._driver.drive_refund(refund.id)
-        found = (await self._storage.get([Refund.key(refund.id)])).get(Refund.key(refund.id))
-        return found if isinstance(found, Refund) else refund
+        self._driver.begin_refund(refund.id)
+
+        async def look() -> Refund | None:
+            found = (await self._storage.get([Refund.key(refund.id)])).get(Refund.key(refund.id))
+            return found if isinstance(found, Refund) and found.status is not RefundStatus.CREATED else None
+
+        try:
+            return await self._progress.until(refund.id, look, seconds=SETTLE_PATIENCE) or refund
+        except TooManyWaiting:
+            return refund
 
     async def handle_order(self, event: Event[OrderState]) -> None:
         """React to `order.*`: keep the newest copy; give up or capture its open charge."""
@@ -166,6 +174,19 @@ class Payments:
             BadWebhook: It can't be trusted.
         """
         return await self._webhooks.receive(headers, body)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a charge or refund is being driven right now."""
+        return self._driver.busy
+
+    async def run(self) -> None:
+        """Drive charges and refunds that were begun, until cancelled."""
+        await self._driver.run()
+
+    def close(self) -> None:
+        """Take no more."""
+        self._driver.close()
 
     async def reconcile(self) -> int:
         """Apply webhooks, and drive on whatever is past its deadline; returns how much there was to do."""

@@ -31,7 +31,7 @@ async def market(market_options: dict[str, Any]) -> AsyncIterator[Marketplace]:
     from ticketkit.marketplace import Marketplace
     from ticketkit.memory import VirtualClock
 
-    async with Marketplace(**{"clock": VirtualClock(), **market_options}) as running:
+    async with Marketplace(**{"clock": VirtualClock(), "drain": 0.5, **market_options}) as running:
         yield running
 
 
