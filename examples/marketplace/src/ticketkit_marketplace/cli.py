@@ -28,8 +28,17 @@ def main() -> None:
 @click.option("--reload", is_flag=True, help="Start anew whenever a source file is saved.")
 @click.option("--log-level", default="INFO", show_default=True, help="Least level that is logged.")
 @click.option("--access-log", is_flag=True, help="Log every request too.")
+@click.option("--echo", is_flag=True, hidden=True, help="Add a JSON echo, to measure beside.")
 def run(
-    host: str, port: int, data: Path | None, names: tuple[str, ...], *, reload: bool, log_level: str, access_log: bool
+    host: str,
+    port: int,
+    data: Path | None,
+    names: tuple[str, ...],
+    *,
+    reload: bool,
+    log_level: str,
+    access_log: bool,
+    echo: bool,
 ) -> None:
     """Run all five services in one process.
 
@@ -54,6 +63,7 @@ def run(
         reloaded(["run", *where, *(word for name in names for word in ("--show", name))])
         return
     from ticketkit_marketplace import broadway, running
+    from ticketkit_marketplace.echo import Echo
 
     logs.configure(as_json=not sys.stderr.isatty(), level=log_level.upper())
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -62,7 +72,7 @@ def run(
         shows = [show for show in broadway.week() if not names or any(name in show.name for name in names)]
         if not shows:
             raise click.BadParameter("No show is called that.", param_hint="--show")
-        running.run(_settings(data), host=host, port=port, say=_say, shows=shows)
+        running.run(_settings(data), host=host, port=port, say=_say, shows=shows, plugins=[Echo()] if echo else [])
 
 
 def _settings(data: Path | None) -> Settings:
@@ -104,3 +114,23 @@ def demo(*, data: Path | None, as_json: bool, **plan: Any) -> None:
     else:
         report.show(outcome, Console())
     sys.exit(0 if report.passed(outcome) else 1)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Figures for programs.")
+def bench(*, as_json: bool) -> None:
+    """Measure locks and requests a second, import and memory, beside their limits; exit 1 if one is missed."""
+    import json
+
+    from rich.console import Console
+
+    from ticketkit.cli.failing import told
+    from ticketkit_marketplace import bench as benches
+
+    with told():
+        found = benches.measure(say=lambda what: click.echo(f"Measuring {what} ...", err=True))
+    if as_json:
+        click.echo(json.dumps(found | {"passed": benches.passed(found)}, indent=2))
+    else:
+        benches.show(found, Console())
+    sys.exit(0 if benches.passed(found) else 1)

@@ -226,7 +226,7 @@ async def _find_tickets(plan: Plan, wire: Wire) -> Rush:
         tickets += page.json()
         if 'rel="next"' not in page.headers.get("link", ""):
             break
-        path = page.headers["link"].partition("<")[2].partition(">")[0].removeprefix(f"http://{wire.host}:{wire.port}")
+        path = wire.local(page.headers["link"])
     wanted = tickets[: plan.tickets]
     return Rush(
         wire=wire,

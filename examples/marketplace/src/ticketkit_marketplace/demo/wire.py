@@ -172,6 +172,10 @@ class Wire:
             raise Gone from error
         return connection
 
+    def local(self, link: str) -> str:
+        """Path and query of the next page, from its `Link` header."""
+        return link.partition("<")[2].partition(">")[0].removeprefix(f"http://{self.host}:{self.port}")
+
     def close(self) -> None:
         """Close all connections that are not in use."""
         for connection in self._free:

@@ -1,0 +1,241 @@
+"""Figures with their limits, side by side in one run on one machine."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final
+
+import uvloop
+from rich.table import Table
+
+from ticketkit.ids import new_id
+from ticketkit_marketplace import bench_storage
+from ticketkit_marketplace.demo.buyers import Account, sign_up
+from ticketkit_marketplace.demo.conductor import percentile
+from ticketkit_marketplace.demo.process import Process
+from ticketkit_marketplace.demo.wire import Response, Wire
+from ticketkit_marketplace.echo import PATH
+from ticketkit_marketplace.machine import machine
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from rich.console import Console
+
+IMPORT_LIMIT: Final = 0.150
+IMPORTS: Final = 7
+BUYERS: Final = 32
+IN_FLIGHT: Final = 32
+ORDERS: Final = 2_000
+ROUNDS: Final = 3
+_IMPORT: Final = (
+    "import time; began = time.perf_counter(); import ticketkit; from ticketkit.marketplace import Marketplace; "
+    "print(time.perf_counter() - began)"
+)
+_MEBIBYTE: Final = 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One line of the table.
+
+    Attributes:
+        beside: What it is compared with.
+        kept: Whether the limit is kept; None where there is none.
+    """
+
+    name: str
+    value: str
+    beside: str = ""
+    limit: str = ""
+    kept: bool | None = None
+
+
+def measure(*, say: Callable[[str], None]) -> dict[str, Any]:
+    """Measure everything, one after the other.
+
+    Args:
+        say: Told what is being measured.
+    """
+    say("import ticketkit")
+    imported = import_seconds()
+    say("locks through storage.decide beside plain sqlite3")
+    locks = bench_storage.measure()
+    say("POST /api/orders beside a JSON echo of the same server")
+    with tempfile.TemporaryDirectory(prefix="ticketkit-bench-") as folder:
+        http = uvloop.run(_measure_http(Path(folder)))
+    return {"import": imported, "locks": locks, "http": http, "machine": machine()}
+
+
+def import_seconds() -> dict[str, float]:
+    """Seconds of a warm import in a fresh interpreter: of the package alone, and of `Marketplace`."""
+    bare = "import time; began = time.perf_counter(); import ticketkit; print(time.perf_counter() - began)"
+    return {"package": _median_of(bare), "marketplace": _median_of(_IMPORT)}
+
+
+def _median_of(code: str) -> float:
+    runs = [
+        float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+        for _ in range(IMPORTS + 1)
+    ]
+    return statistics.median(runs[1:])  # the first one fills the caches
+
+
+async def _measure_http(folder: Path) -> dict[str, Any]:
+    settings = {"TICKETKIT_SIGN_IN_PER_MINUTE_AND_ADDRESS": "1000000", "TICKETKIT_TICKETS_ON_HOLD": "10000"}
+    process = Process(folder, environment=settings, arguments=["--echo"])
+    try:
+        await asyncio.to_thread(process.start)
+        rss_at_start = process.rss()
+        wire = Wire(process.host, process.port, connections=IN_FLIGHT)
+        accounts = await sign_up(wire, BUYERS, prefix="bench", on_step=lambda _: None)
+        await _quiet(wire)
+        tickets = await _tickets(wire, ORDERS * ROUNDS)
+        orders, echoes = [], []
+        for round_ in range(ROUNDS):
+            mine = tickets[round_ * ORDERS : (round_ + 1) * ORDERS]
+            orders.append(await _order(wire, accounts, mine))
+            echoes.append(await _echo(wire, accounts, mine))
+        return {
+            "orders": _summary(orders),
+            "echo": _summary(echoes),
+            "ratio": statistics.median(order[0] / echo[0] for order, echo in zip(orders, echoes, strict=True)),
+            "inFlight": IN_FLIGHT,
+            "requests": ORDERS,
+            "rounds": ROUNDS,
+            "memory": {"start": rss_at_start, "end": process.rss()},
+        }
+    finally:
+        process.kill()
+
+
+async def _quiet(wire: Wire) -> None:
+    """Wait until the events of the import are published."""
+    while True:
+        text = (await wire.request("GET", "/metrics")).body.decode()
+        waiting = [line for line in text.splitlines() if "unpublished" in line and not line.startswith("#")]
+        if all(float(line.rpartition(" ")[2]) == 0 for line in waiting):
+            return
+        await asyncio.sleep(0.5)
+
+
+async def _tickets(wire: Wire, count: int) -> list[str]:
+    found: list[str] = []
+    path = "/api/tickets?sort=oldest&limit=100"
+    while len(found) < count:
+        page = await wire.request("GET", path)
+        found += [ticket["id"] for ticket in page.json()]
+        path = wire.local(page.headers["link"])
+    return found[:count]
+
+
+async def _order(wire: Wire, accounts: list[Account], tickets: list[str]) -> tuple[float, list[float]]:
+    buyers = cycle(accounts)
+    asked = [(ticket, next(buyers).cookie) for ticket in tickets]
+    return await _rate(
+        [
+            lambda id=id, cookie=cookie: wire.request(  # type: ignore[misc]
+                "POST", "/api/orders", {"ticketId": id}, cookie=cookie, key=new_id()
+            )
+            for id, cookie in asked
+        ]
+    )
+
+
+async def _echo(wire: Wire, accounts: list[Account], tickets: list[str]) -> tuple[float, list[float]]:
+    buyers = cycle(accounts)
+    asked = [(ticket, next(buyers).cookie) for ticket in tickets]
+    return await _rate(
+        [
+            lambda id=id, cookie=cookie: wire.request("POST", PATH, {"ticketId": id}, cookie=cookie, key=new_id())  # type: ignore[misc]
+            for id, cookie in asked
+        ]
+    )
+
+
+async def _rate(calls: list[Callable[[], Awaitable[Response]]]) -> tuple[float, list[float]]:
+    """Requests a second, and the seconds of each."""
+    seconds: list[float] = []
+    left = iter(calls)
+
+    async def worker() -> None:
+        for call in left:
+            answer = await call()
+            if answer.status != 201:  # noqa: PLR2004
+                msg = f"A request was answered with {answer.status} {answer.code}."
+                raise RuntimeError(msg)
+            seconds.append(answer.seconds)
+
+    began = perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(IN_FLIGHT):
+            group.create_task(worker())
+    return len(calls) / (perf_counter() - began), seconds
+
+
+def _summary(rounds: list[tuple[float, list[float]]]) -> dict[str, float]:
+    seconds = [one for _, round_ in rounds for one in round_]
+    return {
+        "perSecond": statistics.median(rate for rate, _ in rounds),
+        "p50": percentile(seconds, 0.5),
+        "p99": percentile(seconds, 0.99),
+    }
+
+
+def figures(found: dict[str, Any]) -> list[Figure]:
+    """The lines of the table."""
+    locks, http, imported = found["locks"], found["http"], found["import"]
+    package = imported["package"]
+    return [
+        Figure(
+            name="locks/s through storage.decide, SQLite FULL, 32 in flight",
+            value=f"{locks['ours']:,.0f}",
+            beside=f"{locks['plain_normal']:,.0f} plain sqlite3, a transaction a lock, NORMAL",
+            limit="ahead of plain",
+            kept=locks["ours"] > locks["plain_normal"],
+        ),
+        Figure(
+            name=f"POST /api/orders a second, {http['inFlight']} in flight",
+            value=f"{http['orders']['perSecond']:,.0f} (p99 {http['orders']['p99'] * 1000:.0f} ms)",
+            beside=f"{http['echo']['perSecond']:,.0f} JSON echo of the same server",
+            limit="",
+        ),
+        Figure(
+            name="import ticketkit, warm",
+            value=f"{package * 1000:.0f} ms",
+            beside=f"{imported['marketplace'] * 1000:.0f} ms with Marketplace",
+            limit=f"{IMPORT_LIMIT * 1000:.0f} ms",
+            kept=package <= IMPORT_LIMIT,
+        ),
+        Figure(
+            name="memory of the process with 34,662 tickets",
+            value=f"{http['memory']['end'] / _MEBIBYTE:,.0f} MiB",
+            beside=f"{http['memory']['start'] / _MEBIBYTE:,.0f} MiB after the start",
+        ),
+    ]
+
+
+def passed(found: dict[str, Any]) -> bool:
+    """Whether every limit is kept."""
+    return all(figure.kept is not False for figure in figures(found))
+
+
+def show(found: dict[str, Any], console: Console) -> None:
+    """For people."""
+    table = Table(title=found["machine"])
+    table.add_column("")
+    table.add_column("", justify="right")
+    table.add_column("beside it")
+    table.add_column("limit")
+    for figure in figures(found):
+        missed = "" if figure.kept is not False else " [bold red]missed[/]"
+        table.add_row(figure.name, figure.value, figure.beside, figure.limit + missed)
+    console.print(table)
