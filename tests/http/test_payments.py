@@ -1,0 +1,236 @@
+"""Payments."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+import httpx2
+import pytest
+from tests.http.conftest import Client, Json, Publish, field_of
+
+from ticketkit.ids import new_id
+from ticketkit.marketplace import Marketplace
+from ticketkit.memory import FakePayments
+from ticketkit.memory._webhooks import sign
+from ticketkit.memory.payments import DEVELOPMENT_SECRET
+
+PAY = "/api/payments"
+HOOK = "/api/payments/webhooks/fake"
+
+
+@pytest.fixture
+def provider(market: Marketplace) -> FakePayments:
+    found = market.payments.provider
+    assert isinstance(found, FakePayments)
+    return found
+
+
+@pytest.fixture
+async def order(buyer: Client, publish: Publish) -> Json:
+    response = await buyer.post("/api/orders", json={"ticketId": (await publish())["id"]})
+    found: Json = response.json()
+    return found
+
+
+async def test_a_payment_completes_the_order(buyer: Client, order: Json, market: Marketplace) -> None:
+    response = await buyer.post(PAY, json={"orderId": order["id"], "token": "tok_visa"})
+    assert response.status_code == 201
+    charge = response.json()
+    assert charge == {
+        "id": charge["id"],
+        "orderId": order["id"],
+        "status": "completed",
+        "code": None,
+        "amount": 19.99,
+        "currency": "USD",
+        "provider": "fake",
+        "providerId": charge["providerId"],
+        "refunds": [],
+        "version": charge["version"],
+    }
+    assert charge["providerId"].startswith("fake_")
+    assert (await buyer.get(f"{PAY}/{charge['id']}")).json() == charge
+    await market.clock.advance(seconds=1)
+    shown = (await buyer.get(f"/api/orders/{order['id']}")).json()
+    assert (shown["status"], shown["chargeId"], shown["ticket"]["status"]) == ("completed", charge["id"], "sold")
+
+
+async def test_a_paid_order_is_not_paid_again(buyer: Client, order: Json, market: Marketplace) -> None:
+    await buyer.post(PAY, json={"orderId": order["id"], "token": "tok_visa"})
+    await market.clock.advance(seconds=1)
+    response = await buyer.post(PAY, json={"orderId": order["id"], "token": "tok_visa"})
+    assert (response.status_code, response.json()["code"]) == (409, "order_completed")
+
+
+@pytest.mark.parametrize(
+    ("token", "code"),
+    [
+        ("tok_chargeDeclined", "card_declined"),
+        ("tok_chargeDeclinedInsufficientFunds", "insufficient_funds"),
+        ("tok_chargeDeclinedExpiredCard", "expired_card"),
+    ],
+)
+async def test_a_declined_payment_is_402_with_the_providers_code(
+    buyer: Client, order: Json, market: Marketplace, token: str, code: str
+) -> None:
+    response = await buyer.post(PAY, json={"orderId": order["id"], "token": token})
+    assert (response.status_code, response.json()["code"]) == (402, code)
+    charge = (await buyer.get(f"{PAY}/{response.json()['chargeId']}")).json()
+    assert (charge["status"], charge["code"]) == ("failed", code)
+    await market.clock.advance(seconds=1)
+    again = await buyer.post(PAY, json={"orderId": order["id"], "token": "tok_visa"})
+    assert (again.status_code, again.json()["code"]) == (409, "order_cancelled")
+
+
+async def test_a_payment_that_the_buyer_has_to_confirm_is_202_with_the_action(
+    buyer: Client, order: Json, market: Marketplace, provider: FakePayments
+) -> None:
+    response = await buyer.post(PAY, json={"orderId": order["id"], "token": "tok_threeDSecure"})
+    assert response.status_code == 202
+    charge = response.json()
+    assert charge["status"] == "requires_action"
+    assert charge["action"]
+    assert response.headers["location"] == f"{PAY}/{charge['id']}"
+    under_way = await buyer.post(PAY, json={"orderId": order["id"], "token": "tok_visa"})
+    assert (under_way.status_code, under_way.json()["code"]) == (409, "payment_under_way")
+    await provider.confirm_action(charge["providerId"])
+    await market.clock.advance(seconds=5)
+    shown = (await buyer.get(response.headers["location"])).json()
+    assert (shown["status"], "action" in shown) == ("completed", False)
+
+
+async def test_a_payment_without_a_token_waits_for_the_providers_form(buyer: Client, order: Json) -> None:
+    response = await buyer.post(PAY, json={"orderId": order["id"]})
+    assert (response.status_code, response.json()["status"]) == (202, "requires_action")
+
+
+async def test_an_undecided_payment_is_202(
+    buyer: Client, order: Json, patiently: Callable[[Awaitable[httpx2.Response]], Awaitable[httpx2.Response]]
+) -> None:
+    response = await patiently(buyer.post(PAY, json={"orderId": order["id"], "token": "tok_pending"}))
+    assert (response.status_code, response.json()["status"]) == (202, "created")
+    assert response.headers["retry-after"] == "1"
+
+
+async def test_an_expired_order_is_not_paid(buyer: Client, order: Json, market: Marketplace) -> None:
+    await market.clock.advance(minutes=16)
+    response = await buyer.post(PAY, json={"orderId": order["id"], "token": "tok_visa"})
+    assert (response.status_code, response.json()["code"]) == (409, "order_expired")
+
+
+async def test_a_cancelled_order_is_not_paid(buyer: Client, order: Json, market: Marketplace) -> None:
+    await buyer.delete(f"/api/orders/{order['id']}")
+    await market.clock.advance(seconds=1)
+    response = await buyer.post(PAY, json={"orderId": order["id"], "token": "tok_visa"})
+    assert (response.status_code, response.json()["code"]) == (409, "order_cancelled")
+
+
+async def test_an_order_that_ends_while_it_is_paid_is_409_and_nothing_is_charged(
+    buyer: Client,
+    order: Json,
+    provider: FakePayments,
+    patiently: Callable[[Awaitable[httpx2.Response]], Awaitable[httpx2.Response]],
+) -> None:
+    provider.faults.slow(2)
+
+    async def pay_and_cancel() -> httpx2.Response:
+        answers: list[httpx2.Response] = []
+
+        async def pay() -> None:
+            answers.append(await buyer.post(PAY, json={"orderId": order["id"], "token": "tok_visa"}))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(pay)
+            await anyio.wait_all_tasks_blocked()
+            assert (await buyer.delete(f"/api/orders/{order['id']}")).status_code == 204
+        return answers[0]
+
+    response = await patiently(pay_and_cancel())
+    assert (response.status_code, response.json()["code"]) == (409, "order_cancelled")
+    assert response.json()["chargeId"]
+    assert not any(charge.captured for charge in provider.books().charges)
+    provider.faults.slow(0)
+
+
+async def test_an_unknown_or_foreign_order_is_404(
+    rival: Client,
+    order: Json,
+    market: Marketplace,
+    patiently: Callable[[Awaitable[httpx2.Response]], Awaitable[httpx2.Response]],
+) -> None:
+    await market.clock.advance(seconds=1)
+    for id in (order["id"], new_id()):
+        response = await patiently(rival.post(PAY, json={"orderId": id, "token": "tok_visa"}))
+        assert (response.status_code, response.json()["code"]) == (404, "order_not_found")
+
+
+async def test_another_persons_charge_does_not_exist(buyer: Client, rival: Client, order: Json) -> None:
+    charge = (await buyer.post(PAY, json={"orderId": order["id"], "token": "tok_visa"})).json()
+    for id in (charge["id"], new_id()):
+        response = await rival.get(f"{PAY}/{id}")
+        assert (response.status_code, response.json()["code"]) == (404, "charge_not_found")
+
+
+async def test_a_charge_shows_its_refunds(buyer: Client, order: Json, market: Marketplace) -> None:
+    charge = (await buyer.post(PAY, json={"orderId": order["id"], "token": "tok_visa"})).json()
+    refund = await market.payments.refund(charge["id"], actor=None)
+    shown = (await buyer.get(f"{PAY}/{charge['id']}")).json()
+    assert shown["refunds"] == [
+        {
+            "id": refund.id,
+            "status": "completed",
+            "code": None,
+            "amount": 19.99,
+            "currency": "USD",
+            "providerId": refund.reference,
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"orderId": None}, "orderId"),
+        ({"orderId": "7"}, "orderId"),
+        ({"token": ""}, "token"),
+        ({"token": "x" * 501}, "token"),
+        ({"token": "a b"}, "token"),
+        ({"token": "a\u0000"}, "token"),
+        ({"amount": 0.01}, "amount"),
+        ({"card": "4242424242424242"}, "card"),
+    ],
+)
+async def test_a_bad_payment_names_the_field(regular: Client, change: dict[str, Any], field: str) -> None:
+    response = await regular.post(PAY, json={"orderId": new_id(), "token": "tok_visa", **change})
+    assert response.status_code == 400
+    assert field_of(response) == field
+
+
+async def test_a_webhook_is_stored_once_and_applied(
+    buyer: Client, nobody: Client, order: Json, market: Marketplace, provider: FakePayments
+) -> None:
+    charge = (await buyer.post(PAY, json={"orderId": order["id"], "token": "tok_threeDSecure"})).json()
+    body = b'{"id": "evt_1", "what": "payment.authorized", "reference": "%b"}' % charge["providerId"].encode()
+    headers = sign(body, secret=DEVELOPMENT_SECRET, now=market.clock.now())
+    first = await nobody.post(HOOK, content=body, headers={**headers, "Sec-Fetch-Site": "cross-site"})
+    assert (first.status_code, first.json()) == (200, {"received": 1})
+    second = await nobody.post(HOOK, content=body, headers=headers)
+    assert (second.status_code, second.json()) == (200, {"received": 0})
+
+
+async def test_a_bad_webhook_is_400(stranger: Client) -> None:
+    for headers in ({}, {"fake-signature": "t=1,v1=0"}, {"fake-signature": "nonsense"}):
+        response = await stranger.post(HOOK, content=b"{}", headers=headers)
+        assert (response.status_code, response.json()["code"]) == (400, "bad_webhook")
+
+
+async def test_a_webhook_of_another_provider_is_404(stranger: Client) -> None:
+    response = await stranger.post("/api/payments/webhooks/stripe", content=b"{}")
+    assert (response.status_code, response.json()["code"]) == (404, "unknown_provider")
+
+
+async def test_a_webhook_has_at_most_a_mebibyte(stranger: Client) -> None:
+    assert (await stranger.post(HOOK, content=b" " * 1024 * 1024)).status_code == 400
+    assert (await stranger.post(HOOK, content=b" " * (1024 * 1024 + 1))).status_code == 413
