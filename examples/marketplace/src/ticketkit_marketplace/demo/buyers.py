@@ -21,10 +21,14 @@ PASSWORD: Final = "front row, please"  # noqa: S105 - of accounts that live as l
 DECLINED: Final = ("tok_chargeDeclined", "tok_chargeDeclinedInsufficientFunds", "tok_chargeDeclinedExpiredCard")
 SIGNING_UP: Final = 4
 """Sign-ups at once: each takes a core for 20 ms."""
-LOOK: Final = 20
+LOOK: Final = 50
 """Tickets that a buyer looks at before choosing one."""
-PATIENCE: Final = (1.0, 4.0)
-"""Seconds between two looks when nothing is free."""
+TRIES: Final = 3
+"""Of those, how many a buyer tries to get before looking again."""
+EARLY: Final = 5
+"""How often a buyer whose order payments has not heard of asks again."""
+PATIENCE: Final = (2.0, 6.0)
+"""Seconds until a buyer who got none looks again."""
 
 
 class Mood(Enum):
@@ -53,7 +57,8 @@ class Tally:
     """What happened, as the buyers saw it.
 
     Attributes:
-        counts: `ordered`, `paid`, `declined`, `conflicts`, `too late`, `came again`, `connections lost`.
+        counts: `ordered`, `paid`, `declined`, `conflicts`, `too late`, `paid too early`, `came again`,
+            `connections lost`.
         orders: Seconds of each `POST /api/orders` that was answered, whatever the answer.
         payments: Seconds of each `POST /api/payments` that was answered.
         acknowledged: Ids of orders that were answered with 201.
@@ -118,7 +123,7 @@ class Rush:
         found = await self._ask("GET", path)
         free = [ticket["id"] for ticket in found.json() if ticket["id"] in self.wanted] if found.status == 200 else []  # noqa: PLR2004
         chance.shuffle(free)
-        for ticket_id in free[:3]:
+        for ticket_id in free[:TRIES]:
             if self.over.is_set():
                 return None
             answer = await self._ask("POST", "/api/orders", {"ticketId": ticket_id}, account=account)
@@ -151,19 +156,15 @@ class Rush:
                 return await self._pay(account, order, "tok_visa")
 
     async def _pay(self, account: Account, order: dict[str, Any], token: str) -> bool:
-        body = {"orderId": order["id"], "token": token}
-        answer = await self._ask("POST", "/api/payments", body, account=account)
-        self.tally.payments.append(answer.seconds)
-        while answer.status == 202 or (answer.status == 200 and answer.json()["status"] not in ("completed", "failed")):  # noqa: PLR2004
-            await asyncio.sleep(0.2)
-            answer = await self._ask("GET", f"/api/payments/{answer.json()['id']}", account=account)
+        """Pay until it is decided; whether the money was taken."""
+        answer = await self._decided(account, {"orderId": order["id"], "token": token})
         if answer.status in (200, 201) and answer.json()["status"] == "completed":
             self.tally.counts["paid"] += 1
             self.tally.paid.add(order["id"])
             if len(self.tally.paid) >= len(self.wanted):
                 self.over.set()
             return True
-        if answer.status == 402 or (answer.status == 200 and token != "tok_visa"):  # noqa: PLR2004, S105
+        if answer.status == 402 or (answer.status == 200 and token in DECLINED):  # noqa: PLR2004
             self.tally.counts["declined"] += 1
         elif answer.status in (200, 409):
             self.tally.counts["too late"] += 1
@@ -171,9 +172,26 @@ class Rush:
             self.tally.unexpected.append(f"payment: {answer.status} {answer.code}")
         return False
 
-    async def _ask(self, method: str, path: str, body: Any = None, *, account: Account | None = None) -> Response:
+    async def _decided(self, account: Account, body: dict[str, str]) -> Response:
+        key, left = new_id(), EARLY
+        answer = await self._ask("POST", "/api/payments", body, account=account, key=key)
+        self.tally.payments.append(answer.seconds)
+        while answer.status == 404 and left:  # noqa: PLR2004 - payments has not heard of the order within its 2 s
+            left -= 1
+            self.tally.counts["paid too early"] += 1
+            answer = await self._ask("POST", "/api/payments", body, account=account, key=key)
+            self.tally.payments.append(answer.seconds)
+        while answer.status == 202 or (answer.status == 200 and answer.json()["status"] not in ("completed", "failed")):  # noqa: PLR2004
+            await asyncio.sleep(0.2)
+            answer = await self._ask("GET", f"/api/payments/{answer.json()['id']}", account=account)
+        return answer
+
+    async def _ask(
+        self, method: str, path: str, body: Any = None, *, account: Account | None = None, key: str | None = None
+    ) -> Response:
         """Ask until there is an answer: with one Idempotency-Key, so that nothing happens twice."""
-        key = new_id() if method == "POST" else None
+        if method == "POST":
+            key = key or new_id()
         while True:
             try:
                 return await self.wire.request(

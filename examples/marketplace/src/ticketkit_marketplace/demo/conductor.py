@@ -60,7 +60,7 @@ class Plan:
     grace: float = 4.0
     kill: bool = False
     seconds: float = 150.0
-    connections: int = 64
+    connections: int = 32
     seed: int = 1
 
 
