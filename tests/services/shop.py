@@ -66,7 +66,7 @@ class Shop:
     def payments(self) -> Storage:
         return self.market.runtime.storage(Boundary.PAYMENTS)
 
-    async def list(
+    async def tickets(
         self, *prices: str, seller: str = "seller", event_id: str | None = None, currency: str = "USD"
     ) -> tuple[Ticket, ...]:
         listings = [
@@ -77,12 +77,12 @@ class Shop:
 
     async def order(self, *prices: str, buyer: str = "buyer") -> Order:
         """An order of new tickets, of which payments has heard."""
-        tickets = await self.list(*prices)
+        tickets = await self.tickets(*prices)
         placed = await self.market.orders.place(buyer, [ticket.id for ticket in tickets])
         await self.clock.settle()
         return placed.order
 
-    async def pay(self, order: Order, token: str | None = "tok_visa", **options: Any) -> Charge:
+    async def pay(self, order: Order, token: str | None = "tok_visa", **options: Any) -> Charge:  # noqa: S107 a test token
         """Pay as the buyer of an order does; options: `key`, `buyer`."""
         buyer, key = options.get("buyer", order.buyer_id), options.get("key")
         return await patiently(
