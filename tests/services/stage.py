@@ -6,7 +6,7 @@ can be made to fail, or to stop the world at a commit.
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -145,6 +145,7 @@ class Stage:
         self.buses: dict[str, StageBus] = {}
         self.timers: dict[str, Any] = {}
         self.provider = FakePayments(self.clock)
+        self._payers = 0
 
     def storage(self, name: str = "market") -> StageStorage:
         return self.storages.setdefault(name, StageStorage(MemoryStorage(self.clock)))
@@ -180,8 +181,12 @@ class Stage:
 
         @asynccontextmanager
         async def open_payments(url: str, context: Context) -> AsyncIterator[FakePayments]:
-            async with self.provider:
-                yield self.provider
+            async with self.provider if self._payers == 0 else nullcontext():
+                self._payers += 1
+                try:
+                    yield self.provider
+                finally:
+                    self._payers -= 1
 
         opening = {
             BackendKind.STORAGE: open_storage,
