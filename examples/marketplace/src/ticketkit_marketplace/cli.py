@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,7 @@ def main() -> None:
 @click.option("--log-level", default="INFO", show_default=True, help="Least level that is logged.")
 @click.option("--access-log", is_flag=True, help="Log every request too.")
 @click.option("--echo", is_flag=True, hidden=True, help="Add a JSON echo, to measure beside.")
+@click.option("--own-group", is_flag=True, hidden=True, help="Leave Ctrl-C at the terminal to who started this.")
 def run(
     host: str,
     port: int,
@@ -39,6 +41,7 @@ def run(
     log_level: str,
     access_log: bool,
     echo: bool,
+    own_group: bool,
 ) -> None:
     """Run all five services in one process.
 
@@ -52,6 +55,7 @@ def run(
         from ticketkit_marketplace.reloading import reloaded
 
         where = [
+            "--own-group",
             "--host",
             host,
             "--port",
@@ -62,6 +66,8 @@ def run(
         ]
         reloaded(["run", *where, *(word for name in names for word in ("--show", name))])
         return
+    if own_group:
+        os.setpgrp()
     from ticketkit_marketplace import broadway, running
     from ticketkit_marketplace.echo import Echo
 

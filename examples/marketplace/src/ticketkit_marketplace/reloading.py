@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import shlex
 import sys
 from pathlib import Path
@@ -26,5 +27,6 @@ def folders() -> list[Path]:
 
 def reloaded(arguments: Sequence[str]) -> None:
     """Run `ticketkit-marketplace` with these arguments until Ctrl-C, and start it anew at every change."""
+    logging.getLogger("watchfiles").setLevel(logging.ERROR)
     command = shlex.join([sys.executable, "-m", "ticketkit_marketplace", *arguments])
     run_process(*folders(), target=command, target_type="command", sigint_timeout=STOP)
