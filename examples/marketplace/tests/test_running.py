@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,7 @@ from urllib.request import urlopen
 
 import pytest
 
+import ticketkit_marketplace
 from ticketkit_marketplace.demo.process import DidNotStart, Process
 
 SHOWS = ("--show", "Grand Horizons")
@@ -114,3 +116,21 @@ def test_a_show_that_is_not_on_is_said() -> None:
     ended = run("--show", "Cats")
     assert ended.returncode == 2
     assert "No show is called that" in ended.stderr
+
+
+def test_it_starts_anew_when_a_file_is_saved(process: Process) -> None:
+    reloading = Process(process.data, environment={}, arguments=[*SHOWS, "--reload"])
+    try:
+        reloading.start()
+        answers = f"The marketplace is on http://127.0.0.1:{reloading.port}"
+        stylesheet = Path(ticketkit_marketplace.__file__).parent / "templates" / "front.css"
+        stylesheet.touch()
+        deadline = time.monotonic() + 30
+        while reloading.said.count(answers) < 2:
+            assert time.monotonic() < deadline, reloading.said
+            time.sleep(0.05)
+        os.killpg(reloading.pid, signal.SIGINT)  # as a terminal does it
+        assert reloading._alive().wait(20) == 0
+    finally:
+        reloading.kill()
+    assert "Traceback" not in (process.data / "server.log").read_text()
