@@ -111,7 +111,7 @@ def begin(
         created_at=state.now,
     )
     copy = replace(copy, charges=(*copy.charges, charge.id), open_charge_id=charge.id)
-    return Changes(put=(charge, copy), facts=(Fact("charge.created", key_of(charge)),), answer=(charge,))
+    return Changes(put=(charge, copy), facts=(Fact("charge.created", key_of(charge)),), answer=(charge, copy))
 
 
 def prepared(state: State, charge_id: str, *, reference: str) -> Changes | Need:

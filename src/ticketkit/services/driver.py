@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from ticketkit.backends.payments import PaymentProvider, ProviderCharge
-    from ticketkit.backends.storage import Storage
+    from ticketkit.backends.storage import Answer, Storage
     from ticketkit.services.commands import Commands
     from ticketkit.services.progress import Progress
 
@@ -54,6 +55,7 @@ class Driver:
         self._storage, self._commands = storage, commands
         self._provider, self._progress = provider, progress
         self._busy: set[str] = set()
+        self._missed: set[str] = set()
         self._nudged = anyio.Event()
         self._begun, self._to_do = anyio.create_memory_object_stream[Any](math.inf)
 
@@ -66,10 +68,10 @@ class Driver:
         """Drive what was begun, until cancelled; whoever began it need not stay."""
         limiter = anyio.CapacityLimiter(BEGUN_AT_ONCE)
 
-        async def one(work: Callable[[str], Awaitable[None]], id: str) -> None:
+        async def one(work: Callable[[], Awaitable[None]], id: str) -> None:
             async with limiter:
                 try:
-                    await work(id)
+                    await work()
                 except Exception:  # the loop of a runner: the reconciler comes back to it
                     log.exception("%s could not be driven on", id)
 
@@ -77,13 +79,13 @@ class Driver:
             async for work, id in self._to_do:
                 group.start_soon(one, work, id)
 
-    def begin(self, charge_id: str) -> None:
-        """Have a charge driven on."""
-        self._begun.send_nowait((self.drive, charge_id))
+    def begin(self, charge: Charge, copy: OrderCopy) -> None:
+        """Have a charge driven on, from what was just committed of it and of its order."""
+        self._begun.send_nowait((partial(self.drive, charge, copy), charge.id))
 
     def begin_refund(self, refund_id: str) -> None:
         """Have a refund driven on."""
-        self._begun.send_nowait((self.drive_refund, refund_id))
+        self._begun.send_nowait((partial(self.drive_refund, refund_id), refund_id))
 
     def close(self) -> None:
         """Take no more."""
@@ -99,19 +101,34 @@ class Driver:
         await self._nudged.wait()
         self._nudged = anyio.Event()
 
-    async def drive(self, charge_id: str) -> None:
-        """Drive one charge; a provider that can't be reached leaves it to the reconciler."""
-        if charge_id in self._busy:
+    async def drive(self, charge: Charge, copy: OrderCopy | None = None) -> None:
+        """Drive one charge; a provider that can't be reached leaves it to the reconciler.
+
+        Args:
+            charge: As known here. An older state is harmless: what it leads to is void, or was answered before.
+            copy: Of its order, as known here; read when it is left out.
+        """
+        if charge.id in self._busy:
+            self._missed.add(charge.id)
             return
-        self._busy.add(charge_id)
+        self._busy.add(charge.id)
         try:
-            while await self._step(charge_id):
-                pass
+            await self._drive(charge, copy or await self._one(OrderCopy, charge.order_id))
+            while charge.id in self._missed:
+                self._missed.discard(charge.id)
+                newest = await self._one(Charge, charge.id)
+                await self._drive(newest, await self._one(OrderCopy, charge.order_id))
         except (Unavailable, OutcomeUnknown) as error:
-            log.warning("charge %s: %s It is tried again.", charge_id, error, extra={"charge_id": charge_id})
-            await self._later(charge_id)
+            log.warning("charge %s: %s It is tried again.", charge.id, error, extra={"charge_id": charge.id})
+            await self._later(charge.id)
         finally:
-            self._busy.discard(charge_id)
+            self._busy.discard(charge.id)
+            self._missed.discard(charge.id)
+
+    async def _drive(self, charge: Charge, copy: OrderCopy) -> None:
+        left: Charge | None = charge
+        while left is not None:
+            left = await self._step(left, copy)
 
     async def drive_refund(self, refund_id: str) -> None:
         """Drive one refund; a provider that can't be reached leaves it to the reconciler."""
@@ -149,15 +166,15 @@ class Driver:
         refunds = await self._storage.due_refunds(BATCH)
         limiter = anyio.CapacityLimiter(AT_ONCE)
 
-        async def one(work: Callable[[str], Awaitable[None]], id: str) -> None:
+        async def one(work: Callable[[], Awaitable[None]]) -> None:
             async with limiter:
-                await work(id)
+                await work()
 
         async with anyio.create_task_group() as group:
             for charge in charges:
-                group.start_soon(one, self._reconcile_charge, charge.id)
+                group.start_soon(one, partial(self._reconcile_charge, charge))
             for refund in refunds:
-                group.start_soon(one, self._reconcile_refund, refund.id)
+                group.start_soon(one, partial(self._reconcile_refund, refund.id))
         return len(charges) + len(refunds)
 
     async def look(self, charge: Charge) -> None:
@@ -167,15 +184,14 @@ class Driver:
             Unavailable, OutcomeUnknown: The books can't be read now.
         """
         waiting = charge.status in (ChargeStatus.CREATED, ChargeStatus.REQUIRES_ACTION)
-        if waiting and charge.reference is not None:
-            await self._look(charge, charge.reference)
-        await self.drive(charge.id)
+        found = await self._look(charge, charge.reference) if waiting and charge.reference is not None else None
+        await self.drive(found or charge)
 
-    async def _reconcile_charge(self, charge_id: str) -> None:
-        await self.drive(charge_id)
-        charge = await self._one(Charge, charge_id)
-        if charge.due_at is not None and charge.due_at <= await self._storage.now():
-            await self._later(charge_id)
+    async def _reconcile_charge(self, charge: Charge) -> None:
+        await self.drive(charge)
+        newest = await self._one(Charge, charge.id)
+        if newest.due_at is not None and newest.due_at <= await self._storage.now():
+            await self._later(charge.id)
 
     async def _reconcile_refund(self, refund_id: str) -> None:
         await self.drive_refund(refund_id)
@@ -185,25 +201,24 @@ class Driver:
                 Refund.key(refund_id), lambda s: payments.look_at_refund_again(s, refund_id, after=AGAIN)
             )
 
-    async def _step(self, charge_id: str) -> bool:
-        """One step; whether there may be another one."""
-        charge = await self._one(Charge, charge_id)
+    async def _step(self, charge: Charge, copy: OrderCopy) -> Charge | None:
+        """One step; the charge after it, or None when there is nothing more to do now."""
         reference = charge.reference
         if reference is None:
-            return charge.status is ChargeStatus.CREATED and await self._prepare(charge)
+            return await self._prepare(charge, copy) if charge.status is ChargeStatus.CREATED else None
         if charge.owes_void:
             return await self._void(charge, reference)
         match charge.status:
             case ChargeStatus.CREATED:
-                return await self._authorize(charge, reference)
+                return await self._authorize(charge, reference, copy)
             case ChargeStatus.REQUIRES_ACTION:
                 return await self._look(charge, reference)
-            case ChargeStatus.AUTHORIZED:
+            case ChargeStatus.AUTHORIZED if payments.may_capture(charge, copy):
                 return await self._capture(charge, reference)
-        return False
+        return None
 
-    async def _prepare(self, charge: Charge) -> bool:
-        if await self._late(charge):
+    async def _prepare(self, charge: Charge, copy: OrderCopy) -> Charge | None:
+        if await self._late(copy):
             return await self._commit(charge, lambda s: payments.give_up(s, charge.id, code="order_expired"))
         outcome = await self._provider.prepare(
             charge_id=charge.id, order_id=charge.order_id, amount=charge.amount, key=f"{charge.id}:prepare"
@@ -213,21 +228,21 @@ class Driver:
                 return await self._commit(charge, lambda s: payments.prepared(s, charge.id, reference=reference))
             case Declined(code):
                 return await self._commit(charge, lambda s: payments.declined(s, charge.id, code=code))
-        return False
+        return None
 
-    async def _authorize(self, charge: Charge, reference: str) -> bool:
-        if await self._late(charge):
+    async def _authorize(self, charge: Charge, reference: str, copy: OrderCopy) -> Charge | None:
+        if await self._late(copy):
             return await self._commit(charge, lambda s: payments.give_up(s, charge.id, code="order_expired"))
         outcome = await self._provider.authorize(reference, token=charge.token, key=f"{charge.id}:authorize")
         if isinstance(outcome, Pending):  # perhaps the answer of an earlier try: the books know better
             return await self._look(charge, reference)
         return await self._note(charge, outcome)
 
-    async def _look(self, charge: Charge, reference: str) -> bool:
+    async def _look(self, charge: Charge, reference: str) -> Charge | None:
         found = await self._provider.retrieve(reference)
-        return False if found is None else await self._note(charge, _outcome(found))
+        return None if found is None else await self._note(charge, _outcome(found))
 
-    async def _note(self, charge: Charge, outcome: Outcome) -> bool:
+    async def _note(self, charge: Charge, outcome: Outcome) -> Charge | None:
         match outcome:
             case Done():
                 return await self._commit(charge, lambda s: payments.authorized(s, charge.id))
@@ -235,25 +250,23 @@ class Driver:
                 return await self._commit(charge, lambda s: payments.declined(s, charge.id, code=code))
             case ActionRequired(action) if charge.status is ChargeStatus.CREATED:
                 await self._commit(charge, lambda s: payments.action_required(s, charge.id, action=action))
-        return False
+        return None
 
-    async def _capture(self, charge: Charge, reference: str) -> bool:
-        if not payments.may_capture(charge, await self._one(OrderCopy, charge.order_id)):
-            return False
+    async def _capture(self, charge: Charge, reference: str) -> Charge | None:
         outcome = await self._provider.capture(reference, amount=charge.amount, key=f"{charge.id}:capture")
         if isinstance(outcome, Pending):
             found = await self._provider.retrieve(reference)
             if found is None or found.status is not ProviderStatus.CAPTURED:
-                return False
+                return None
             outcome = Done(reference)
         match outcome:
             case Done():
                 return await self._commit(charge, lambda s: payments.captured(s, charge.id))
             case Declined(code):
                 return await self._commit(charge, lambda s: payments.declined(s, charge.id, code=code))
-        return False
+        return None
 
-    async def _void(self, charge: Charge, reference: str) -> bool:
+    async def _void(self, charge: Charge, reference: str) -> Charge | None:
         outcome = await self._provider.void(reference, key=f"{charge.id}:void")
         if isinstance(outcome, Declined):
             found = await self._provider.retrieve(reference)
@@ -264,15 +277,18 @@ class Driver:
                     found.status,
                     extra={"charge_id": charge.id, "reference": reference},
                 )
-                return False
+                return None
             outcome = Done(reference)
         if isinstance(outcome, Done):
             return await self._commit(charge, lambda s: payments.voided(s, charge.id))
-        return False
+        return None
 
-    async def _late(self, charge: Charge) -> bool:
-        copy = await self._one(OrderCopy, charge.order_id)
-        return copy.status is not OrderStatus.CREATED or await self._storage.now() >= copy.expires_at
+    async def _late(self, copy: OrderCopy) -> bool:
+        now = await self._storage.now()
+        if _open(copy) and now < copy.expires_at:
+            return False
+        newest = await self._one(OrderCopy, copy.id)  # its lock may have been prolonged since
+        return not _open(newest) or now >= newest.expires_at
 
     async def _one(self, cls: type[E], id: str) -> E:
         found = (await self._storage.get([Key(cls.KIND, id)])).get(Key(cls.KIND, id))
@@ -284,18 +300,23 @@ class Driver:
     async def _later(self, charge_id: str) -> None:
         await self._decide(Charge.key(charge_id), lambda s: payments.look_again(s, charge_id, after=AGAIN))
 
-    async def _commit(self, charge: Charge, decision: Callable[[State], Changes | Need]) -> bool:
-        """Commit a step. True: the charge may have another one."""
+    async def _commit(self, charge: Charge, decision: Callable[[State], Changes | Need]) -> Charge | None:
+        """Commit a step; the charge after it."""
         try:
-            await self._decide(Charge.key(charge.id), decision)
+            answer = await self._decide(Charge.key(charge.id), decision)
         except ChargeClosed as error:
             log.critical("charge %s: %s", charge.id, error, extra={"charge_id": charge.id})
-            return False
-        self._progress.tell(charge.id)
-        return True
+            return None
+        newest = answer.one(Charge)
+        self._progress.tell(charge.id, newest)
+        return newest
 
-    async def _decide(self, key: Key, decision: Callable[[State], Changes | Need]) -> None:
-        await self._storage.decide(Keys.of(key), decision, self._commands.ask("payments.drive", actor=None))
+    async def _decide(self, key: Key, decision: Callable[[State], Changes | Need]) -> Answer:
+        return await self._storage.decide(Keys.of(key), decision, self._commands.ask("payments.drive", actor=None))
+
+
+def _open(copy: OrderCopy) -> bool:
+    return copy.status is OrderStatus.CREATED
 
 
 def _outcome(found: ProviderCharge) -> Outcome:

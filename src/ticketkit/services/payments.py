@@ -83,9 +83,12 @@ class Payments:
             OrderClosed: It is cancelled, expired or paid.
             Conflict: Another charge for it is open.
         """
-        await self._wait_for_copy(order_id)
-        charge = await self._begin(buyer_id, order_id, token, command_key)
-        self._driver.begin(charge.id)
+        try:
+            charge = await self._begin(buyer_id, order_id, token, command_key)
+        except NotFound:
+            if not await self._wait_for_copy(order_id):
+                raise
+            charge = await self._begin(buyer_id, order_id, token, command_key)
         return await self._settled(charge)
 
     async def get(self, buyer_id: str, charge_id: str) -> tuple[Charge, tuple[Refund, ...]]:
@@ -131,7 +134,7 @@ class Payments:
         refund = answer.one(Refund)
         self._driver.begin_refund(refund.id)
 
-        async def look() -> Refund | None:
+        async def look(_: object) -> Refund | None:
             found = (await self._storage.get([Refund.key(refund.id)])).get(Refund.key(refund.id))
             return found if isinstance(found, Refund) and found.status is not RefundStatus.CREATED else None
 
@@ -158,11 +161,11 @@ class Payments:
             lambda state: payments.order_heard(state, news),
             self._commands.handle(CONSUMER, event.envelope),
         )
-        self._progress.tell(data.id)
-        if any(charge.due_at is not None for charge in answer.every(Charge)):
-            self._driver.nudge()
-        for charge in answer.every(Charge):
-            self._progress.tell(charge.id)
+        for copy in answer.every(OrderCopy):
+            self._progress.tell(copy.id, copy)
+            for charge in answer.every(Charge):
+                self._progress.tell(charge.id, charge)
+                self._driver.begin(charge, copy)
 
     async def receive_webhook(self, headers: Mapping[str, str], body: bytes) -> int:
         """Verify and store a webhook; it is applied later, so that nothing is lost once it is answered.
@@ -196,16 +199,16 @@ class Payments:
         """Wait until there may be something to reconcile."""
         await self._driver.nudged()
 
-    async def _wait_for_copy(self, order_id: str) -> None:
-        key = OrderCopy.key(order_id)
+    async def _wait_for_copy(self, order_id: str) -> bool:
+        """Whether the copy of the order came in time; False at once when too many wait."""
 
-        async def look() -> bool | None:
-            return True if await self._storage.get([key]) else None
+        async def look(told: object) -> bool | None:
+            return True if told is not None or await self._copy(order_id) is not None else None
 
         try:
-            await self._progress.until(order_id, look, seconds=COPY_PATIENCE)
+            return bool(await self._progress.until(order_id, look, seconds=COPY_PATIENCE))
         except TooManyWaiting:
-            return  # the decision will say that it is not there
+            return False
 
     async def _begin(self, buyer_id: str, order_id: str, token: str | None, command_key: str | None) -> Charge:
         attempt = 0
@@ -222,6 +225,7 @@ class Payments:
             )
             charge = answer.one(Charge)
             if not answer.replayed:
+                self._driver.begin(charge, answer.one(OrderCopy))
                 return charge
             newest = await self._newest(charge)
             if newest.status is not ChargeStatus.FAILED:
@@ -229,23 +233,29 @@ class Payments:
             attempt += 1  # a refusal is decided anew: another charge
 
     async def _settled(self, charge: Charge) -> Charge:
-        async def look() -> Charge | None:
-            newest = await self._newest(charge)
+        async def look(told: object) -> Charge | None:
+            newest = told if isinstance(told, Charge) else await self._newest(charge)
             ended = newest.status.final or newest.status is ChargeStatus.REQUIRES_ACTION
             return newest if ended else None
 
-        async def order_knows() -> bool | None:
-            copy = (await self._storage.get([OrderCopy.key(charge.order_id)])).get(OrderCopy.key(charge.order_id))
-            return True if isinstance(copy, OrderCopy) and copy.status.final else None
+        async def order_knows(told: object) -> bool | None:
+            copy = told if isinstance(told, OrderCopy) else await self._copy(charge.order_id)
+            return True if copy is not None and copy.status.final else None
 
+        if (ended := charge.status.final) and charge.status is not ChargeStatus.COMPLETED:
+            return charge
         try:
-            found = await self._progress.until(charge.id, look, seconds=SETTLE_PATIENCE)
+            found = await self._progress.until(charge.id, look, seconds=SETTLE_PATIENCE, at_once=ended)
             if found is not None and found.status is ChargeStatus.COMPLETED:
                 # So that who was told "paid" and looks at the order sees it completed.
                 await self._progress.until(charge.order_id, order_knows, seconds=ORDER_PATIENCE)
         except TooManyWaiting:
             found = None
         return found or await self._newest(charge)
+
+    async def _copy(self, order_id: str) -> OrderCopy | None:
+        found = (await self._storage.get([OrderCopy.key(order_id)])).get(OrderCopy.key(order_id))
+        return found if isinstance(found, OrderCopy) else None
 
     async def _newest(self, charge: Charge) -> Charge:
         found = (await self._storage.get([Charge.key(charge.id)])).get(Charge.key(charge.id))

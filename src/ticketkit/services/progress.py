@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -23,8 +24,30 @@ class TooManyWaiting(TicketkitError):
     """Too many callers are waiting already."""
 
 
+class _Waiter:
+    """Keeps the newest news until its task looks at them."""
+
+    __slots__ = ("_event", "_value")
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+        self._value: object = None
+
+    def tell(self, value: object) -> None:
+        self._value = value
+        self._event.set()
+
+    async def wait(self) -> None:
+        await self._event.wait()
+
+    def take(self) -> object:
+        value, self._value = self._value, None
+        self._event = anyio.Event()
+        return value
+
+
 class Progress:
-    """Lets tasks wait until a look at the storage shows what they wait for.
+    """Lets tasks wait until they are told, or find in the storage, what they wait for.
 
     A task of this process that changed something calls `tell`; changes of other processes are found by looking again
     four times a second.
@@ -36,41 +59,49 @@ class Progress:
 
     def __init__(self, clock: Clock, *, most: int = 2_000) -> None:
         self._clock, self._most = clock, most
-        self._waiting: dict[str, anyio.Event] = {}
+        self._waiting: dict[str, set[_Waiter]] = {}
         self._count = 0
 
-    def tell(self, key: str) -> None:
-        """Wake all who wait for a key."""
-        if event := self._waiting.pop(key, None):
-            event.set()
+    def tell(self, key: str, value: object = None) -> None:
+        """Wake all who wait for a key, and show them what was committed, if that is known."""
+        for waiter in self._waiting.get(key, ()):
+            waiter.tell(value)
 
-    async def until(self, key: str, look: Callable[[], Awaitable[T | None]], *, seconds: float) -> T | None:
+    async def until(
+        self, key: str, look: Callable[[object], Awaitable[T | None]], *, seconds: float, at_once: bool = True
+    ) -> T | None:
         """Look until something is found; None when the time is over.
+
+        Args:
+            key: What `tell` is called with.
+            look: Gets what was told, or None: then it looks into the storage.
+            seconds: Time limit.
+            at_once: Look before waiting, too.
 
         Raises:
             TooManyWaiting: `most` tasks wait already.
         """
-        event = self._watch(key)
-        if (found := await look()) is not None:
-            return found
+        waiter = _Waiter()
+        self._waiting.setdefault(key, set()).add(waiter)
+        try:
+            if at_once and (found := await look(None)) is not None:
+                return found
+            return await self._wait(waiter, look, seconds)
+        finally:
+            self._waiting[key].discard(waiter)
+            if not self._waiting[key]:
+                del self._waiting[key]
+
+    async def _wait(self, waiter: _Waiter, look: Callable[[object], Awaitable[T | None]], seconds: float) -> T | None:
         if self._count >= self._most:
             raise TooManyWaiting
         self._count += 1
         try:
-            return await self._wait(key, event, look, seconds)
+            end = self._clock.now() + timedelta(seconds=seconds)
+            while (left := (end - self._clock.now()).total_seconds()) > 0:
+                await first_of(waiter.wait, partial(self._clock.sleep, min(_POLL, left)))
+                if (found := await look(waiter.take())) is not None:
+                    return found
+            return None
         finally:
             self._count -= 1
-
-    async def _wait(
-        self, key: str, event: anyio.Event, look: Callable[[], Awaitable[T | None]], seconds: float
-    ) -> T | None:
-        end = self._clock.now().timestamp() + seconds
-        while (left := end - self._clock.now().timestamp()) > 0:
-            await first_of(event.wait, partial(self._clock.sleep, min(_POLL, left)))
-            event = self._watch(key)
-            if (found := await look()) is not None:
-                return found
-        return None
-
-    def _watch(self, key: str) -> anyio.Event:
-        return self._waiting.setdefault(key, anyio.Event())
