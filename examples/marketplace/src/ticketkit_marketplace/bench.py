@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
-from itertools import cycle
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
@@ -21,12 +20,12 @@ from ticketkit_marketplace import bench_storage
 from ticketkit_marketplace.demo.buyers import Account, sign_up
 from ticketkit_marketplace.demo.conductor import percentile
 from ticketkit_marketplace.demo.process import Process
-from ticketkit_marketplace.demo.wire import Response, Wire
+from ticketkit_marketplace.demo.wire import Wire
 from ticketkit_marketplace.echo import PATH
 from ticketkit_marketplace.machine import machine
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from rich.console import Console
 
@@ -90,7 +89,7 @@ def _median_of(code: str) -> float:
 
 
 async def _measure_http(folder: Path) -> dict[str, Any]:
-    settings = {"TICKETKIT_SIGN_IN_PER_MINUTE_AND_ADDRESS": "1000000", "TICKETKIT_TICKETS_ON_HOLD": "10000"}
+    settings = {"TICKETKIT_SIGN_IN_PER_MINUTE_AND_ADDRESS": "1000000"}
     process = Process(folder, environment=settings, arguments=["--echo"])
     try:
         await asyncio.to_thread(process.start)
@@ -98,12 +97,13 @@ async def _measure_http(folder: Path) -> dict[str, Any]:
         wire = Wire(process.host, process.port, connections=IN_FLIGHT)
         accounts = await sign_up(wire, BUYERS, prefix="bench", on_step=lambda _: None)
         await _quiet(wire)
-        tickets = await _tickets(wire, ORDERS * ROUNDS)
+        lots = await _lots(wire, accounts, ORDERS * ROUNDS)
         orders, echoes = [], []
         for round_ in range(ROUNDS):
-            mine = tickets[round_ * ORDERS : (round_ + 1) * ORDERS]
-            orders.append(await _order(wire, accounts, mine))
-            echoes.append(await _echo(wire, accounts, mine))
+            mine = lots[round_ * ORDERS : (round_ + 1) * ORDERS]
+            orders.append(await _post(wire, "/api/orders", mine))
+            await _quiet(wire)
+            echoes.append(await _post(wire, PATH, mine))
         return {
             "orders": _summary(orders),
             "echo": _summary(echoes),
@@ -118,7 +118,7 @@ async def _measure_http(folder: Path) -> dict[str, Any]:
 
 
 async def _quiet(wire: Wire) -> None:
-    """Wait until the events of the import are published."""
+    """Wait until all events are published."""
     while True:
         text = (await wire.request("GET", "/metrics")).body.decode()
         waiting = [line for line in text.splitlines() if "unpublished" in line and not line.startswith("#")]
@@ -127,9 +127,19 @@ async def _quiet(wire: Wire) -> None:
         await asyncio.sleep(0.5)
 
 
-async def _tickets(wire: Wire, count: int) -> list[str]:
+async def _lots(wire: Wire, accounts: list[Account], count: int) -> list[tuple[str, str]]:
+    """Tickets, each with the cookie of who orders it: by turns of all live events, so that no buyer has many of one."""
+    events = (await wire.request("GET", "/api/events?limit=100")).json()
+    each = -(-count // len(events))
+    by_event = [await _tickets(wire, event["id"], each) for event in events]
+    buyers = [accounts[number % len(accounts)].cookie for number in range(each)]
+    lots = [(tickets[number], buyers[number]) for number in range(each) for tickets in by_event]
+    return lots[:count]
+
+
+async def _tickets(wire: Wire, event_id: str, count: int) -> list[str]:
     found: list[str] = []
-    path = "/api/tickets?sort=oldest&limit=100"
+    path = f"/api/events/{event_id}/tickets?limit=100"
     while len(found) < count:
         page = await wire.request("GET", path)
         found += [ticket["id"] for ticket in page.json()]
@@ -137,38 +147,14 @@ async def _tickets(wire: Wire, count: int) -> list[str]:
     return found[:count]
 
 
-async def _order(wire: Wire, accounts: list[Account], tickets: list[str]) -> tuple[float, list[float]]:
-    buyers = cycle(accounts)
-    asked = [(ticket, next(buyers).cookie) for ticket in tickets]
-    return await _rate(
-        [
-            lambda id=id, cookie=cookie: wire.request(  # type: ignore[misc]
-                "POST", "/api/orders", {"ticketId": id}, cookie=cookie, key=new_id()
-            )
-            for id, cookie in asked
-        ]
-    )
-
-
-async def _echo(wire: Wire, accounts: list[Account], tickets: list[str]) -> tuple[float, list[float]]:
-    buyers = cycle(accounts)
-    asked = [(ticket, next(buyers).cookie) for ticket in tickets]
-    return await _rate(
-        [
-            lambda id=id, cookie=cookie: wire.request("POST", PATH, {"ticketId": id}, cookie=cookie, key=new_id())  # type: ignore[misc]
-            for id, cookie in asked
-        ]
-    )
-
-
-async def _rate(calls: list[Callable[[], Awaitable[Response]]]) -> tuple[float, list[float]]:
-    """Requests a second, and the seconds of each."""
+async def _post(wire: Wire, path: str, lots: list[tuple[str, str]]) -> tuple[float, list[float]]:
+    """Post an order for each lot; requests a second, and the seconds of each."""
     seconds: list[float] = []
-    left = iter(calls)
+    left = iter(lots)
 
     async def worker() -> None:
-        for call in left:
-            answer = await call()
+        for ticket_id, cookie in left:
+            answer = await wire.request("POST", path, {"ticketId": ticket_id}, cookie=cookie, key=new_id())
             if answer.status != 201:  # noqa: PLR2004
                 msg = f"A request was answered with {answer.status} {answer.code}."
                 raise RuntimeError(msg)
@@ -178,7 +164,7 @@ async def _rate(calls: list[Callable[[], Awaitable[Response]]]) -> tuple[float, 
     async with asyncio.TaskGroup() as group:
         for _ in range(IN_FLIGHT):
             group.create_task(worker())
-    return len(calls) / (perf_counter() - began), seconds
+    return len(lots) / (perf_counter() - began), seconds
 
 
 def _summary(rounds: list[tuple[float, list[float]]]) -> dict[str, float]:
