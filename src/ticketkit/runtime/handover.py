@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
 
 from ticketkit.backends.errors import Unavailable
 from ticketkit.runtime.backoff import Backoff
-from ticketkit.services.waiting import first_of
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from ticketkit.backends.bus import HandsOver
     from ticketkit.backends.clock import Clock
     from ticketkit.backends.storage import Claimed, Storage
@@ -26,6 +26,8 @@ MOST: Final = 8 * BATCH
 LEASE: Final = timedelta(seconds=5)
 """After a crash, what was under way comes again when it is over. A living relay claims its own events anew."""
 IDLE: Final = 5.0
+CROWDED: Final = 0.05
+"""Seconds to wait while there are too many that are not settled."""
 
 
 class Handover:
@@ -46,31 +48,47 @@ class Handover:
         self._open: dict[str, Claimed] = {}
         self._ended: dict[str, str | None] = {}
         self._bell = anyio.Event()
-        self._backoff = Backoff()
 
     async def run(self) -> None:
-        """Hand over until cancelled."""
-        while True:
-            try:
-                if not await self.once():
-                    await first_of(partial(self._storage.wait_for_events, IDLE), self._bell.wait)
-                self._backoff.reset()
-            except Unavailable as error:
-                pause = self._backoff.next()
-                if self._backoff.failures == 1:
-                    log.warning("relay of %s pauses: %s", self._name, error)
-                await self._clock.sleep(pause)
+        """Hand over and mark until cancelled."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._keep_on, self._hand_over, self._until_committed)
+            group.start_soon(self._keep_on, self._mark, self._until_settled)
 
     async def once(self) -> int:
         """Mark what is settled and hand over one batch; returns how many events it moved."""
-        marked = await self._mark()
+        return await self._mark() + await self._hand_over()
+
+    async def _keep_on(self, work: Callable[[], Awaitable[int]], wait: Callable[[], Awaitable[None]]) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                if not await work():
+                    await wait()
+                backoff.reset()
+            except Unavailable as error:
+                pause = backoff.next()
+                if backoff.failures == 1:
+                    log.warning("relay of %s pauses: %s", self._name, error)
+                await self._clock.sleep(pause)
+
+    async def _until_committed(self) -> None:
+        if len(self._open) < MOST:
+            await self._storage.wait_for_events(IDLE)
+        else:
+            await self._clock.sleep(CROWDED)
+
+    async def _until_settled(self) -> None:
+        await self._bell.wait()
+
+    async def _hand_over(self) -> int:
         if len(self._open) >= MOST:
-            return marked
+            return 0
         claims = await self._storage.claim_events(BATCH, LEASE)
         fresh = [claim.event for claim in claims if claim.event.id not in self._open]
         self._open.update((claim.event.id, claim) for claim in claims)
         await self._bus.hand_over(fresh, self._settled)
-        return marked + len(fresh)
+        return len(claims)
 
     def _settled(self, event_id: str, error: str | None) -> None:
         self._ended[event_id] = error

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import signal
 import socket
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from starlette.types import ASGIApp, Receive, Scope, Send
+
+SWITCH_INTERVAL: Final = 0.0005
+"""Seconds that a busy event loop may keep a storage's thread from the interpreter; Python's default is ten times that,
+and a commit waits for it at each statement."""
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
@@ -79,6 +84,7 @@ def serve(
         TicketkitError: As `lifespan` raised it when it was entered.
     """
     guarded = _Guarded(app, lifespan)
+    sys.setswitchinterval(SWITCH_INTERVAL)
     config = uvicorn.Config(
         guarded,
         log_config=None,

@@ -84,7 +84,7 @@ def answer_on_record(connection: Connection, dialect: Sqlite, command_ids: Seque
     sql = dialect.select_ids("commands", ("id", "fingerprint", "answer"))
     return {
         id: Record(Command(id=id, fingerprint=fingerprint), decode_answer(answer))
-        for id, fingerprint, answer in _fetch(connection, sql, dialect.ids(command_ids))
+        for id, fingerprint, answer in fetch(connection, sql, dialect.ids(command_ids))
     }
 
 
@@ -139,7 +139,7 @@ class _Batch:
             loaded.update(dict.fromkeys([Key(kind, id) for id in ids]))
             rows = ROWS[kind]
             sql = self._dialect.select_ids(rows.table, rows.columns)
-            for row in _fetch(self._connection, sql, self._dialect.ids(ids)):
+            for row in fetch(self._connection, sql, self._dialect.ids(ids)):
                 loaded[Key(kind, row[0])] = rows.from_row(row)
         self._stored.update(loaded)
         self._ledger.load(loaded)
@@ -233,8 +233,9 @@ def _live(order: Order) -> frozenset[str]:
     return frozenset() if order.status is OrderStatus.CANCELLED else frozenset(order.ticket_ids)
 
 
-def _fetch(connection: Connection, sql: str, parameters: tuple[Any, ...]) -> list[Row]:
-    # The driver's own cursor: rows as plain tuples.
+def fetch(connection: Connection, sql: str, parameters: tuple[Any, ...]) -> list[Row]:
+    """Rows as plain tuples."""
+    # The driver's own cursor: SQLAlchemy's rows cost more than the statement.
     cursor: Any = connection.exec_driver_sql(sql, parameters).cursor
     found: list[Row] = cursor.fetchall()
     return found

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 import anyio
 from anyio.to_thread import run_sync
 from sqlalchemy import Connection
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from ticketkit.backends.clock import SystemClock
 from ticketkit.backends.errors import Misconfigured, Unavailable
@@ -35,14 +35,20 @@ _Name: TypeAlias = "tuple[Path, int, int]"
 
 
 class Database:
-    """An open file. Made by `opened`."""
+    """An open file. Made by `opened`.
+
+    Attributes:
+        dialect: Of its database.
+    """
 
     def __init__(self, settings: Settings, context: Context) -> None:
         self._settings = settings
         self._context = context
-        self._dialect = Sqlite(settings)
-        self._writing = self._dialect.engine()
-        self._reading = self._dialect.engine(readers=settings.readers)
+        self.dialect = Sqlite(settings)
+        self._writing = self.dialect.engine()
+        self._reading = self.dialect.engine(readers=settings.readers)
+        self._looking = self.dialect.engine(readers=1)
+        self._look: Connection | None = None
         self._limiter = anyio.CapacityLimiter(settings.readers)
         self._signals: dict[str, Signal] = {}
         self.writer: Writer
@@ -69,13 +75,33 @@ class Database:
             Unavailable: Another process has it for too long.
         """
         await run_sync(self._make_ready)
-        self.writer = Writer(self._writing, self._dialect, clock=self.clock, new_id=self.new_id)
+        self.writer = Writer(self._writing, self.dialect, clock=self.clock, new_id=self.new_id)
+        self._look = self._looking.connect()
 
     async def close(self) -> None:
         """Finish what is waiting, and close all connections."""
         await self.writer.close()
+        if self._look is not None:
+            self._look.close()
+        self._looking.dispose()
         self._reading.dispose()
         self._writing.dispose()
+
+    async def look(self, query: Callable[[Connection], T]) -> T:
+        """Run a query that takes microseconds, right here: a hop to another thread would take longer.
+
+        Args:
+            query: Rows by their keys, few of them; one statement.
+
+        Raises:
+            Unavailable: The database can't be read now.
+        """
+        if self._look is not None:
+            try:
+                return query(self._look)
+            except OperationalError:  # somebody is in the way: wait for that on another thread
+                return await self.read(query)
+        return await self.read(query)
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Run a query on another thread, on one state of the whole database.
@@ -88,11 +114,11 @@ class Database:
     def _read(self, query: Callable[[Connection], T]) -> T:
         try:
             with self._reading.connect() as connection:
-                self._dialect.snapshot(connection)
+                self.dialect.snapshot(connection)
                 try:
                     return query(connection)
                 finally:
-                    self._dialect.rollback(connection)
+                    self.dialect.rollback(connection)
         except DatabaseError as error:
             raise Unavailable(f"The database can't be read now: {error.orig}.") from error
 
@@ -101,8 +127,8 @@ class Database:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with self._writing.connect() as connection:
-                self._dialect.prepare(connection)
-                make_ready(connection, self._dialect, allowed=self._settings.migrate)
+                self.dialect.prepare(connection)
+                make_ready(connection, self.dialect, allowed=self._settings.migrate)
         except (OSError, DatabaseError) as error:
             raise Misconfigured(f"{path} can't be opened: {getattr(error, 'orig', error)}.") from error
 

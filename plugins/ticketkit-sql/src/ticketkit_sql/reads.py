@@ -23,6 +23,7 @@ from ticketkit.domain.entities import (
     Webhook,
 )
 from ticketkit_sql import cursors
+from ticketkit_sql.batch import fetch
 from ticketkit_sql.rows import ROWS, micros, time_of
 from ticketkit_sql.tables import tables
 
@@ -32,24 +33,25 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Column, ColumnElement, Connection, Select, Table
 
+    from ticketkit_sql.sqlite import Sqlite
+
 E = TypeVar("E", bound=Entity)
 
 TABLES: Final = tables(MetaData())
 """The tables by their short names."""
 
-_CHUNK: Final = 500
 
-
-def by_keys(connection: Connection, keys: Iterable[Key]) -> dict[Key, Entity]:
+def by_keys(connection: Connection, dialect: Sqlite, keys: Iterable[Key]) -> dict[Key, Entity]:
     """Those of the keys that exist."""
     wanted: dict[Kind, list[str]] = {}
     for key in keys:
         wanted.setdefault(key.kind, []).append(key.id)
     found: dict[Key, Entity] = {}
     for kind, ids in wanted.items():
-        for start in range(0, len(ids), _CHUNK):
-            some = _select(kind).where(_table(kind).c.id.in_(ids[start : start + _CHUNK]))
-            found.update({Key(kind, row[0]): ROWS[kind].from_row(tuple(row)) for row in connection.execute(some)})
+        rows = ROWS[kind]
+        sql = dialect.select_ids(rows.table, rows.columns)
+        for row in fetch(connection, sql, dialect.ids(ids)):
+            found[Key(kind, row[0])] = rows.from_row(row)
     return found
 
 

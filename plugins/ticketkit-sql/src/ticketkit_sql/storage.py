@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ticketkit.domain.decision import Command, Decision, Keys
     from ticketkit.domain.entities import Charge, Entity, Key, Kind, LiveEvent, Order, Refund, Session, Ticket, Webhook
 
+_FEW: Final = 16
+"""Keys of one kind that are looked up right here, in one statement; more, or several kinds, on another thread."""
 _PURGE: Final = 2000
 """Rows deleted in one transaction: others write in between."""
 
@@ -44,7 +46,11 @@ class SqlStorage:
         return await self._database.read(partial(reads.outcome, command_id=command_id))
 
     async def get(self, keys: Iterable[Key]) -> dict[Key, Entity]:
-        return await self._database.read(partial(reads.by_keys, keys=list(keys)))
+        wanted = list(keys)
+        query = partial(reads.by_keys, dialect=self._database.dialect, keys=wanted)
+        if len(wanted) <= _FEW and len({key.kind for key in wanted}) <= 1:
+            return await self._database.look(query)
+        return await self._database.read(query)
 
     async def find_tickets(self, query: TicketQuery) -> Page[Ticket]:
         return await self._database.read(partial(reads.tickets, query=query))
@@ -124,7 +130,7 @@ class SqlStorage:
         def look(connection: Connection) -> bool:
             return outbox.waiting(connection, self._now())
 
-        return await self._database.read(look)
+        return await self._database.look(look)
 
     def _now(self) -> datetime:
         return self._database.clock.now()
