@@ -1,0 +1,118 @@
+"""Backends are opened each once, and a service alone gets none that others can't share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.services.stage import Stage
+
+from ticketkit.backends.errors import Misconfigured, Unavailable
+from ticketkit.marketplace import Marketplace
+from ticketkit.memory import VirtualClock
+from ticketkit.runtime.config import ALL, TRADE, Config
+from ticketkit.runtime.opening import SETTINGS
+from ticketkit.services.catalogue import Boundary, ServiceName
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def config(services: Iterable[ServiceName] = ALL, **options: Any) -> Config:
+    return Config(services=frozenset(services), clock=VirtualClock(), drain=0.1, **options)
+
+
+async def test_boundaries_of_one_url_have_one_storage() -> None:
+    async with Marketplace(config=config()) as market:
+        backends = market.runtime.backends
+        assert len({id(storage) for storage in backends.storages.values()}) == 1
+        assert list(backends.distinct) == ["accounts+inventory+payments"]
+
+
+async def test_boundaries_of_several_urls_have_storages_of_their_own() -> None:
+    async with Marketplace(config=config(payment_storage="memory://opening-payments")) as market:
+        assert sorted(market.runtime.backends.distinct) == ["accounts+inventory", "payments"]
+
+
+@pytest.mark.parametrize(
+    ("service", "boundaries", "timers", "provider"),
+    [
+        (ServiceName.AUTH, {Boundary.ACCOUNTS}, False, False),
+        (ServiceName.TICKETS, {Boundary.INVENTORY}, False, False),
+        (ServiceName.ORDERS, {Boundary.INVENTORY}, False, False),
+        (ServiceName.PAYMENTS, {Boundary.PAYMENTS}, False, True),
+        (ServiceName.EXPIRATION, set(), True, False),
+    ],
+)
+async def test_a_service_opens_what_it_needs_and_nothing_else(
+    service: ServiceName, boundaries: set[Boundary], *, timers: bool, provider: bool
+) -> None:
+    unknown = "nowhere:"
+    urls: dict[str, Any] = {
+        "storage": "memory:" if Boundary.INVENTORY in boundaries else unknown,
+        "accounts": "memory:" if Boundary.ACCOUNTS in boundaries else unknown,
+        "payment_storage": "memory:" if Boundary.PAYMENTS in boundaries else unknown,
+        "timers": "memory:" if timers else unknown,
+        "provider": "fake" if provider else unknown,
+    }
+    async with Marketplace(config=config({service}, alone=False, **urls)) as market:
+        backends = market.runtime.backends
+        assert set(backends.storages) == boundaries
+        assert (backends.timers is not None, backends.provider is not None) == (timers, provider)
+
+
+@pytest.mark.parametrize("service", sorted(TRADE - {ServiceName.EXPIRATION}))
+async def test_a_service_alone_refuses_a_storage_inside_the_process(service: ServiceName) -> None:
+    with pytest.raises(Misconfigured, match="TICKETKIT_STORAGE_URL") as refused:
+        async with Marketplace(config=config({service})):
+            pass
+    assert "ticketkit serve" in str(refused.value)
+    assert "lives inside one process" in str(refused.value)
+
+
+@pytest.mark.parametrize("service", sorted(ALL))
+async def test_a_service_alone_refuses_a_bus_inside_the_process(service: ServiceName) -> None:
+    stage = Stage()
+    url = "stage:shared"
+    given = config({service}, storage=url, accounts=url, payment_storage=url)
+    given = replace(given, clock=stage.clock)
+    with pytest.raises(Misconfigured, match="TICKETKIT_BUS_URL"):
+        async with Marketplace(config=given, plugins=[stage]):
+            pass
+    async with Marketplace(config=replace(given, bus="stage:bus"), plugins=[stage]) as market:
+        assert await market.runtime.ready() == {}
+
+
+async def test_an_app_with_its_own_users_is_whole_without_auth() -> None:
+    async with Marketplace(config=config(TRADE)) as market:
+        assert await market.runtime.ready() == {}
+
+
+def test_the_settings_that_are_named_exist() -> None:
+    from ticketkit.runtime.settings import Settings
+
+    for name in SETTINGS.values():
+        assert name.removeprefix("TICKETKIT_").lower() in Settings.model_fields
+
+
+async def test_an_unknown_scheme_is_refused_without_showing_the_url() -> None:
+    with pytest.raises(Misconfigured) as refused:
+        async with Marketplace("nowhere://user:hunter2@host", clock=VirtualClock()):
+            pass
+    assert "hunter2" not in str(refused.value)
+    assert "nowhere" in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", ["storage", "bus"])
+async def test_a_backend_that_is_away_at_the_start_is_told_and_leaves_nothing_open(kind: str) -> None:
+    stage = Stage()
+    market = stage.market(bus="stage:bus")
+    backend = stage.storage() if kind == "storage" else stage.bus()
+    backend.goes("open")
+    with pytest.raises(Unavailable):
+        async with market:
+            pass
+    backend.comes_back()
+    async with market:
+        assert await market.runtime.ready() == {}

@@ -1,0 +1,50 @@
+"""Where it listens."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from ticketkit.backends.errors import Misconfigured
+from ticketkit.runtime.server import address, bound_socket
+
+
+def test_port_0_is_any_free_port_and_the_address_says_which() -> None:
+    with bound_socket("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        assert address(listener) == f"http://127.0.0.1:{port}"
+        assert port > 0
+        with socket.create_connection(("127.0.0.1", port), timeout=5):
+            pass
+
+
+def test_a_port_in_use_is_refused() -> None:
+    with bound_socket("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(Misconfigured, match=f"127.0.0.1:{port}.*--port"):
+            bound_socket("127.0.0.1", port)
+
+
+def test_a_port_can_be_used_again_at_once() -> None:
+    with bound_socket("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+    with bound_socket("127.0.0.1", port) as again:
+        assert again.getsockname()[1] == port
+
+
+@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 70_000), ("127.0.0.1", -1), ("no.such.host.invalid", 0)])
+def test_an_address_that_cant_be_had_is_refused(host: str, port: int) -> None:
+    with pytest.raises(Misconfigured, match="Can't listen on"):
+        bound_socket(host, port)
+
+
+def test_an_ipv6_address_is_written_in_brackets() -> None:
+    if not socket.has_ipv6:
+        pytest.skip("this machine has no IPv6")
+    try:
+        listener = bound_socket("::1", 0)
+    except Misconfigured:
+        pytest.skip("this machine has no IPv6 loopback")
+    with listener:
+        assert address(listener) == f"http://[::1]:{listener.getsockname()[1]}"
