@@ -29,9 +29,14 @@ def heard(version: int, status: OrderStatus, expires_at: datetime) -> Event[Any]
         lines=(),
     )
     envelope = Envelope(
-        id=new_id(), type="ticketkit.order.created.v1", source="", subject="order", time=START, aggregateversion=version,
-        data=b"",
-    )  # fmt: skip
+        id=new_id(),
+        type="ticketkit.order.created.v1",
+        source="/test",
+        subject="order",
+        time=START,
+        aggregateversion=version,
+        data=b"{}",
+    )
     return Event(envelope, data)
 
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 
+_TALKATIVE: Final = ("alembic",)
+"""Libraries that say at level INFO what only their authors want to know."""
+
 
 def fields(record: logging.LogRecord) -> dict[str, Any]:
     """What a record says besides its message: its `extra`, and the correlation of the running task."""
@@ -68,3 +71,5 @@ def configure(*, as_json: bool, level: str = "INFO", stream: TextIO | None = Non
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)

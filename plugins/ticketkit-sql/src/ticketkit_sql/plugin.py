@@ -11,6 +11,8 @@ from ticketkit_sql.settings import SETTINGS
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    import click
+
 _SHARED: Final = frozenset({Capability.DURABLE, Capability.MULTI_PROCESS})
 _FILE: Final = {name: SETTINGS[name] for name in ("migrate", "busy", "readers", "synchronous")}
 
@@ -43,6 +45,13 @@ def ticketkit_backends() -> list[Backend]:
             settings=SETTINGS,
         ),
     ]
+
+
+def ticketkit_commands() -> list[click.Command]:
+    """`ticketkit db`."""
+    from ticketkit_sql.commands import db
+
+    return [db]
 
 
 @asynccontextmanager

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ticketkit.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'shop.db'}"
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["db", *arguments])
+
+
+def test_upgrade_makes_the_schema_and_says_what_was_there(url: str) -> None:
+    assert "it was not there" in run("upgrade", "--url", url).output
+    assert "it was 0001" in run("upgrade", "--url", url).output
+
+
+def test_check_says_whether_the_schema_is_there_by_its_exit_status(url: str) -> None:
+    before = run("check", "--url", url)
+    assert before.exit_code == 1
+    assert "ticketkit db upgrade" in before.output
+    run("upgrade", "--url", url)
+    assert run("check", "--url", url).exit_code == 0
+
+
+def test_history_marks_where_the_database_is(url: str) -> None:
+    assert "* 0001" not in run("history", "--url", url).output
+    run("upgrade", "--url", url)
+    assert "* 0001" in run("history", "--url", url).output
+
+
+def test_another_databases_url_is_refused_in_one_line() -> None:
+    result = run("check", "--url", "postgresql://localhost/shop")
+    assert result.exit_code == 2
+    assert result.output.startswith("ticketkit: ")
+    assert len(result.output.splitlines()) == 1
