@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,8 @@ def test_policies_come_from_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         ("HOLD", "nan"),
         ("HOLD", "inf"),
         ("TOKEN_LIFETIME", "²"),
+        ("SESSION_PUBLIC_KEYS", "no JSON"),
+        ("SESSION_PUBLIC_KEYS", "[1]"),
     ],
 )
 def test_a_bad_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -122,6 +125,13 @@ def test_a_bad_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value:
         settings(monkeypatch, **{name: value})
     [error] = refused.value.errors()
     assert error["loc"] == (name.lower(),)
+
+
+def test_public_keys_are_a_json_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = Keys.generate("7")
+    found = settings(monkeypatch, SESSION_PUBLIC_KEYS=json.dumps({"7": keys.public_pem()}))
+    assert found.keys().public_pem("7") == keys.public_pem()
+    assert found.keys().private is None
 
 
 def test_an_empty_value_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:

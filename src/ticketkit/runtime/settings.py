@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated, Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import BeforeValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ticketkit.backends.errors import Misconfigured
 from ticketkit.domain.policy import OnDecline, Policy
@@ -31,6 +32,17 @@ def _seconds(value: Any) -> Any:
     if isinstance(value, str) and value.replace(".", "", 1).isdigit():
         return float(value)
     return value
+
+
+def _json(value: Any) -> Any:
+    """An object given as text; here, and not by pydantic-settings, so that a bad one is named like any bad value."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        msg = "Input should be a JSON object"
+        raise ValueError(msg) from None
 
 
 Duration = Annotated[timedelta, BeforeValidator(_seconds), Field(gt=timedelta(0))]
@@ -82,7 +94,7 @@ class Settings(BaseSettings):
     tickets_on_hold: int = Field(10, ge=1, le=10_000)
     on_decline: OnDecline = OnDecline.CANCEL
     session_private_key: SecretStr | None = None
-    session_public_keys: dict[str, str] = Field(default_factory=dict)
+    session_public_keys: Annotated[dict[str, str], NoDecode, BeforeValidator(_json)] = Field(default_factory=dict)
     session_key_id: str = "1"
     session_lifetime: Duration = timedelta(days=14)
     token_lifetime: Duration = timedelta(hours=1)
