@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -160,8 +161,6 @@ def wait_until_open(pid: int, path: Path) -> None:
     """Wait until a process has a file open (or is gone)."""
     folder = Path(f"/proc/{pid}/fd")
     while folder.exists():
-        try:
+        with suppress(OSError):  # a file that was closed meanwhile
             if any(entry.resolve() == path for entry in folder.iterdir()):
                 return
-        except OSError:
-            return
