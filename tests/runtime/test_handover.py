@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
+from ticketkit.backends.errors import Unavailable
 from ticketkit.domain import tickets
 from ticketkit.domain.decision import Keys
 from ticketkit.domain.money import Money
@@ -136,3 +137,27 @@ async def test_a_buried_event_is_a_dead_letter_of_the_outbox_and_can_be_replayed
         assert await world.storage.replay_event(dead.event.id)
         await world.relay.once()
         assert (await received(subscription)).event.id == dead.event.id
+
+
+async def test_what_a_bus_that_was_away_did_not_take_is_handed_over_later(world: World) -> None:
+    await world.list_ticket()
+    bus: Any = world.bus
+    hand_over = bus.hand_over
+
+    async def away(*arguments: Any) -> None:
+        await hand_over(*arguments)
+        raise Unavailable
+
+    async with world.bus.subscribe("web", ["ticket.created"]) as subscription:
+        bus.hand_over = away
+        with pytest.raises(Unavailable):
+            await world.relay.once()
+        bus.hand_over = hand_over
+        await (await received(subscription)).ack()
+        await world.relay.once()
+        assert await world.unpublished() == 1
+        await world.clock.advance(seconds=LEASE.total_seconds())
+        await world.relay.once()
+        await (await received(subscription)).ack()
+        await world.relay.once()
+    assert await world.unpublished() == 0

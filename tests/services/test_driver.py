@@ -100,6 +100,35 @@ async def test_money_that_was_taken_behind_its_back_is_said_aloud(shop: Shop, ca
     assert not (await shop.charge_now(charge)).owes_void
 
 
+async def test_a_charge_that_cant_be_driven_on_holds_up_no_other(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad, good = await shop.order(buyer="bad"), await shop.order(buyer="good")
+    shop.provider.faults.webhooks("never")
+    charges = [await shop.pay(order, "tok_pending") for order in (bad, good)]
+    retrieve, tries = shop.provider.retrieve, 0
+
+    async def failing(reference: str) -> object:
+        nonlocal tries
+        if reference == charges[0].reference:
+            tries += 1
+            message = "a bug of the provider's"
+            raise RuntimeError(message)
+        return await retrieve(reference)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shop.provider, "retrieve", failing)
+        for charge in charges:
+            await shop.provider.resolve(str(charge.reference))
+        await shop.clock.advance(minutes=1)
+        assert (await shop.order_now(good)).status is OrderStatus.COMPLETED
+        assert (await shop.order_now(bad)).status is OrderStatus.CREATED
+        assert 1 < tries < 20, "it is tried again, with pauses"
+        assert "could not be driven on" in caplog.text
+    await shop.clock.advance(seconds=10)
+    assert (await shop.order_now(bad)).status is OrderStatus.COMPLETED
+
+
 async def test_a_charge_given_up_before_it_was_prepared_owes_nothing(shop: Shop) -> None:
     order = await shop.order()
     shop.provider.faults.unavailable()

@@ -113,6 +113,27 @@ async def test_webhooks_race_the_answers_of_the_calls_without_harm(shop: Shop) -
         assert len(await shop.charges(order)) == 1
 
 
+async def test_a_webhook_that_cant_be_applied_holds_up_no_other(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    charges = [await pending(shop), await pending(shop)]
+    retrieve = shop.provider.retrieve
+
+    async def failing(reference: str) -> object:
+        if reference == charges[0].reference:
+            raise RuntimeError
+        return await retrieve(reference)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shop.provider, "retrieve", failing)
+        for number, charge in enumerate(charges):
+            await shop.provider.resolve(str(charge.reference))
+            body = notice(charge.reference, id=str(number))
+            await shop.market.payments.receive_webhook(signed(shop, body), body)
+        await shop.clock.advance(seconds=5)
+        assert (await shop.charge_now(charges[1])).status is ChargeStatus.COMPLETED
+    await shop.clock.advance(seconds=40)
+    assert (await shop.charge_now(charges[0])).status is ChargeStatus.COMPLETED, "the reconciler comes anyway"
+
+
 async def test_a_webhook_that_cant_be_stored_is_not_answered(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     body = notice("any")
 

@@ -91,7 +91,12 @@ class ConsumerRunner:
                 await self._open.wait()
                 await limiter.acquire()
                 limiter.release()
-                for delivery in await subscription.receive(AT_ONCE):
+                try:
+                    deliveries = await subscription.receive(AT_ONCE)
+                except Unavailable as error:  # here, for a task group would wrap it and end what is under way
+                    await self._pause(error)
+                    continue
+                for delivery in deliveries:
                     await limiter.acquire()
                     self.busy += 1
                     group.start_soon(one, delivery)

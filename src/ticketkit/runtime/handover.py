@@ -87,12 +87,19 @@ class Handover:
         claims = await self._storage.claim_events(BATCH, LEASE)
         fresh = [claim.event for claim in claims if claim.event.id not in self._open]
         self._open.update((claim.event.id, claim) for claim in claims)
-        await self._bus.hand_over(fresh, self._settled)
+        try:
+            await self._bus.hand_over(fresh, self._settled)
+        except Unavailable:
+            for event in fresh:  # those that were taken are settled void, and all come again after their lease
+                self._open.pop(event.id)
+                self._ended.pop(event.id, None)
+            raise
         return len(claims)
 
     def _settled(self, event_id: str, error: str | None) -> None:
-        self._ended[event_id] = error
-        self._bell.set()
+        if event_id in self._open:
+            self._ended[event_id] = error
+            self._bell.set()
 
     async def _mark(self) -> int:
         self._bell = anyio.Event()

@@ -165,16 +165,22 @@ class Driver:
         charges = [charge for charge in await self._storage.due_charges(BATCH) if charge.id not in self._busy]
         refunds = await self._storage.due_refunds(BATCH)
         limiter = anyio.CapacityLimiter(AT_ONCE)
+        away: list[Exception] = []
 
         async def one(work: Callable[[], Awaitable[None]]) -> None:
             async with limiter:
-                await work()
+                try:
+                    await work()
+                except (Unavailable, OutcomeUnknown) as error:
+                    away.append(error)
 
         async with anyio.create_task_group() as group:
             for charge in charges:
                 group.start_soon(one, partial(self._reconcile_charge, charge))
             for refund in refunds:
                 group.start_soon(one, partial(self._reconcile_refund, refund.id))
+        if away:
+            raise away[0]
         return len(charges) + len(refunds)
 
     async def look(self, charge: Charge) -> None:
@@ -188,18 +194,27 @@ class Driver:
         await self.drive(found or charge)
 
     async def _reconcile_charge(self, charge: Charge) -> None:
-        await self.drive(charge)
+        await self._alone(self.drive(charge), charge.id)
         newest = await self._one(Charge, charge.id)
         if newest.due_at is not None and newest.due_at <= await self._storage.now():
             await self._later(charge.id)
 
     async def _reconcile_refund(self, refund_id: str) -> None:
-        await self.drive_refund(refund_id)
+        await self._alone(self.drive_refund(refund_id), refund_id)
         refund = await self._one(Refund, refund_id)
         if refund.due_at is not None:
             await self._decide(
                 Refund.key(refund_id), lambda s: payments.look_at_refund_again(s, refund_id, after=AGAIN)
             )
+
+    async def _alone(self, work: Awaitable[None], id: str) -> None:
+        """One that can't be driven on holds up no other: it is said, and looked at again later."""
+        try:
+            await work
+        except (Unavailable, OutcomeUnknown):
+            raise
+        except Exception:  # the loop of a runner
+            log.exception("%s could not be driven on", id)
 
     async def _step(self, charge: Charge, copy: OrderCopy) -> Charge | None:
         """One step; the charge after it, or None when there is nothing more to do now."""

@@ -69,6 +69,9 @@ class Webhooks:
             except (Unavailable, OutcomeUnknown) as error:
                 log.warning("webhook %s: %s It is tried again.", hook.id, error, extra={"webhook": hook.id})
                 continue
+            except Exception:  # the loop of a runner: a bad one holds up no other, and the reconciler comes anyway
+                log.exception("webhook %s could not be applied", hook.id, extra={"webhook": hook.id})
+                outcome = "failed"
             await self._note(hook, outcome)
             applied += 1
         return applied
