@@ -16,6 +16,7 @@ from ticketkit.domain import payments
 from ticketkit.domain.decision import Changes, Keys, Need, State
 from ticketkit.domain.entities import Charge, ChargeStatus, Entity, Key, OrderCopy, OrderStatus, Refund, RefundStatus
 from ticketkit.domain.errors import ChargeClosed, NotFound
+from ticketkit.services.correlation import Correlation, correlated, current
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -68,24 +69,25 @@ class Driver:
         """Drive what was begun, until cancelled; whoever began it need not stay."""
         limiter = anyio.CapacityLimiter(BEGUN_AT_ONCE)
 
-        async def one(work: Callable[[], Awaitable[None]], id: str) -> None:
+        async def one(work: Callable[[], Awaitable[None]], id: str, cause: Correlation) -> None:
             async with limiter:
                 try:
-                    await work()
+                    with correlated(cause):
+                        await work()
                 except Exception:  # the loop of a runner: the reconciler comes back to it
                     log.exception("%s could not be driven on", id)
 
         async with anyio.create_task_group() as group:
-            async for work, id in self._to_do:
-                group.start_soon(one, work, id)
+            async for begun in self._to_do:
+                group.start_soon(one, *begun)
 
     def begin(self, charge: Charge, copy: OrderCopy) -> None:
         """Have a charge driven on, from what was just committed of it and of its order."""
-        self._begun.send_nowait((partial(self.drive, charge, copy), charge.id))
+        self._begun.send_nowait((partial(self.drive, charge, copy), charge.id, current()))
 
     def begin_refund(self, refund_id: str) -> None:
         """Have a refund driven on."""
-        self._begun.send_nowait((partial(self.drive_refund, refund_id), refund_id))
+        self._begun.send_nowait((partial(self.drive_refund, refund_id), refund_id, current()))
 
     def close(self) -> None:
         """Take no more."""
