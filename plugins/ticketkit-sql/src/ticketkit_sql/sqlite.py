@@ -116,6 +116,16 @@ class Sqlite:
         found = " AND ".join(f'"{column}" = ?' for column in where)
         return f"UPDATE {PREFIX}{table} SET {changed} WHERE {found}"  # noqa: S608
 
+    def upsert(self, table: str, columns: Sequence[str], key: str) -> str:
+        """Insert a row with these values, or set them in the one that has the key."""
+        changed = ", ".join(f'"{column}" = excluded."{column}"' for column in columns if column != key)
+        return f'{self.insert(table, columns)} ON CONFLICT ("{key}") DO UPDATE SET {changed}'
+
+    def delete(self, table: str, where: Iterable[str]) -> str:
+        """Delete rows where columns are equal."""
+        found = " AND ".join(f'"{column}" = ?' for column in where)
+        return f"DELETE FROM {PREFIX}{table} WHERE {found}"  # noqa: S608
+
     def _patiently(self, connection: Connection, sql: str) -> None:
         # Not SQLite's busy handler: its pauses grow to 100 ms, and a writer here is gone after one or two.
         give_up = time.monotonic() + self._settings.busy

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import func, select, update
 
 from ticketkit.backends.spec import Capability, Context
 from ticketkit.backends.timers import Due
@@ -43,10 +43,10 @@ class SqlTimers:
         self._changed = database.signal("timers")
 
     async def schedule(self, key: str, due: datetime) -> None:
-        await self._writer.run(partial(_schedule, key=key, due=due), signal=self._changed)
+        await self._writer.run(partial(self._schedule, key=key, due=due), signal=self._changed)
 
     async def cancel(self, key: str) -> None:
-        await self._writer.run(partial(_remove, key=key))
+        await self._writer.run(partial(self._remove, key=key))
 
     async def claim(self, limit: int, lease: timedelta) -> Sequence[Due]:
         if await self._pause() > 0:  # looking needs no writing
@@ -55,13 +55,21 @@ class SqlTimers:
         return await self._writer.run(partial(_claim, limit=limit, lease=lease, token=token))
 
     async def done(self, timer: Due) -> None:
-        await self._writer.run(partial(_remove, key=timer.key, token=timer.token))
+        await self._writer.run(partial(self._remove, key=timer.key, token=timer.token))
 
     async def wait(self, seconds: float) -> None:
         while seconds > 0 and (pause := await self._pause()) > 0:
             pause = min(pause, seconds, LOOK)
             await self._changed.wait(pause)
             seconds -= pause
+
+    def _schedule(self, connection: Connection, _now: datetime, *, key: str, due: datetime) -> None:
+        sql = self._database.dialect.upsert("timers", ("key", "due", "free_at", "token"), "key")
+        connection.exec_driver_sql(sql, (key, micros(due), micros(due), None))
+
+    def _remove(self, connection: Connection, _now: datetime, *, key: str, token: str | None = None) -> None:
+        mine = {"key": key} if token is None else {"key": key, "token": token}
+        connection.exec_driver_sql(self._database.dialect.delete("timers", mine), tuple(mine.values()))
 
     async def _pause(self) -> float:
         """Seconds until the next timer may be claimed, as far as it is known now."""
@@ -74,16 +82,6 @@ class SqlTimers:
 def _next(connection: Connection) -> int | None:
     first: int | None = connection.scalar(select(func.min(_TIMER.free_at)))
     return first
-
-
-def _schedule(connection: Connection, _now: datetime, *, key: str, due: datetime) -> None:
-    connection.execute(delete(_TABLE).where(_TIMER.key == key))
-    connection.execute(insert(_TABLE).values(key=key, due=micros(due), free_at=micros(due)))
-
-
-def _remove(connection: Connection, _now: datetime, *, key: str, token: str | None = None) -> None:
-    mine = [] if token is None else [_TIMER.token == token]
-    connection.execute(delete(_TABLE).where(_TIMER.key == key, *mine))
 
 
 def _claim(connection: Connection, now: datetime, *, limit: int, lease: timedelta, token: str) -> list[Due]:
