@@ -13,13 +13,14 @@ import anyio
 
 from ticketkit.backends.errors import OutcomeUnknown, Unavailable
 from ticketkit.backends.spec import Backend, BackendKind, Capability, Context
+from ticketkit.ids import new_id
 from ticketkit.marketplace import Marketplace
 from ticketkit.memory import FakePayments, MemoryBus, MemoryStorage, MemoryTimers, VirtualClock
 from ticketkit.runtime.config import ALL
 from ticketkit.services.catalogue import ServiceName
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
     from ticketkit.events.envelope import Envelope
 
@@ -137,18 +138,23 @@ class _Receiving:
 
 
 class Stage:
-    """Makes marketplaces on what outlives them."""
+    """Makes marketplaces on what outlives them.
 
-    def __init__(self) -> None:
+    Args:
+        new_id: Makes the ids of events and of the provider, so that a run can be made again.
+    """
+
+    def __init__(self, new_id: Callable[[], str] = new_id) -> None:
         self.clock = VirtualClock()
+        self.new_id = new_id
         self.storages: dict[str, StageStorage] = {}
         self.buses: dict[str, StageBus] = {}
         self.timers: dict[str, Any] = {}
-        self.provider = FakePayments(self.clock)
+        self.provider = FakePayments(self.clock, new_id)
         self._payers = 0
 
     def storage(self, name: str = "market") -> StageStorage:
-        return self.storages.setdefault(name, StageStorage(MemoryStorage(self.clock)))
+        return self.storages.setdefault(name, StageStorage(MemoryStorage(self.clock, self.new_id)))
 
     def bus(self, name: str = "bus") -> StageBus:
         return self.buses.setdefault(name, StageBus(MemoryBus(self.clock)))
@@ -177,7 +183,7 @@ class Stage:
 
         @asynccontextmanager
         async def open_timers(url: str, context: Context) -> AsyncIterator[Any]:
-            yield self.timers.setdefault(url.partition(":")[2], MemoryTimers(self.clock))
+            yield self.timers.setdefault(url.partition(":")[2], MemoryTimers(self.clock, self.new_id))
 
         @asynccontextmanager
         async def open_payments(url: str, context: Context) -> AsyncIterator[FakePayments]:
