@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from tests.domain.bazaar import Bazaar, check_all, check_settled
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 NUMBER = st.integers(min_value=0, max_value=63)
 FEW = st.lists(NUMBER, min_size=1, max_size=4)
 

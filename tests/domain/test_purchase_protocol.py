@@ -20,6 +20,8 @@ from ticketkit.domain.decision import Changes, Need, State
 from ticketkit.domain.entities import Charge, ChargeStatus, Entity, Order, OrderCopy, OrderStatus, key_of
 from ticketkit.domain.policy import OnDecline, Policy
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 UNASKED = "A paid, the order does not wait for it"
 KEEP = Policy(on_decline=OnDecline.KEEP)
 ONE = Scenario(charges=1)

@@ -131,7 +131,7 @@ def patiently(market: Marketplace) -> Callable[[Awaitable[httpx2.Response]], Awa
         async with anyio.create_task_group() as group:
             group.start_soon(ask)
             for _ in range(600):
-                await anyio.wait_all_tasks_blocked()
+                await market.clock.settle()
                 if found:
                     break
                 await market.clock.advance(seconds=0.5)

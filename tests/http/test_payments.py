@@ -132,6 +132,7 @@ async def test_an_order_that_ends_while_it_is_paid_is_409_and_nothing_is_charged
     order: Json,
     provider: FakePayments,
     patiently: Callable[[Awaitable[httpx2.Response]], Awaitable[httpx2.Response]],
+    market: Marketplace,
 ) -> None:
     provider.faults.slow(2)
 
@@ -143,7 +144,7 @@ async def test_an_order_that_ends_while_it_is_paid_is_409_and_nothing_is_charged
 
         async with anyio.create_task_group() as group:
             group.start_soon(pay)
-            await anyio.wait_all_tasks_blocked()
+            await market.clock.settle()
             assert (await buyer.delete(f"/api/orders/{order['id']}")).status_code == 204
         return answers[0]
 

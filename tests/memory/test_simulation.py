@@ -8,6 +8,8 @@ from __future__ import annotations
 import pytest
 from tests.memory.simulation import Town
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 FEW, MANY = range(4), range(4, 204)
 
 
