@@ -87,7 +87,7 @@ async def test_an_app_with_its_own_users_has_no_accounts_of_ticketkit() -> None:
             await market.auth.sign_up("a@example.com", "correct horse")
 
 
-async def test_an_app_hears_each_event_once(market_options: dict[str, Any]) -> None:
+async def test_an_app_hears_each_event_once() -> None:
     market = Marketplace(clock=VirtualClock())
     completed: list[Event[OrderCompleted]] = []
     others: list[str] = []

@@ -10,7 +10,7 @@ from tests.memory.simulation import Town
 
 pytestmark = pytest.mark.usefixtures("untraced")
 
-FEW, MANY = range(4), range(4, 204)
+FEW, MANY = range(4), range(4, 104)
 
 
 @pytest.fixture

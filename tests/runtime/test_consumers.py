@@ -178,6 +178,17 @@ async def test_a_backend_that_is_away_pauses_the_consumer_and_counts_for_nothing
     assert sorted(pier.seen) == ships
 
 
+async def test_tries_while_a_backend_was_away_leave_all_eight_to_the_event(pier: Pier) -> None:
+    pier.error["ship"] = Unavailable()
+    await pier.publish(sighted("ship"))
+    await pier.clock.advance(minutes=10)
+    pier.tries.clear()
+    pier.error["ship"] = RuntimeError()
+    await pier.clock.advance(minutes=5)
+    assert pier.tries.count("ship") == TRIES
+    assert await pier.dead() == ["ship"]
+
+
 async def test_an_event_of_an_unknown_version_waits_for_a_newer_release(pier: Pier) -> None:
     await pier.publish(sighted("new", version=2), sighted("old"))
     await pier.clock.advance(hours=2)
