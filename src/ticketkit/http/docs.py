@@ -11,7 +11,8 @@ from typing import Any, Final
 STYLE: Final = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8882; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; }
-nav ul { columns: 20rem; column-gap: 2.5rem; padding-left: 1.2rem; } h2 { margin-top: 3rem; text-transform: capitalize; }
+nav ul { columns: 20rem; column-gap: 2.5rem; padding-left: 1.2rem; }
+h2 { margin-top: 3rem; text-transform: capitalize; }
 section { border-top: 1px solid var(--line); padding: 0.5rem 0 1rem; }
 h3 code { font-size: 1rem; } .method { font-weight: bold; }
 table { border-collapse: collapse; width: 100%; } caption { text-align: left; font-weight: bold; padding-top: 0.8rem; }
