@@ -86,3 +86,23 @@ def test_the_catalogue_has_a_diagram_and_every_event() -> None:
     assert text.startswith("```mermaid\nflowchart LR\n")
     assert "| `order.created` | Tickets are locked for a buyer. | orders | expiration, payments |" in text
     assert "`ship.sighted`" in text
+
+
+def test_republishing_needs_a_bus_that_processes_share(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TICKETKIT_DATA_DIR", str(tmp_path))
+    refused = CliRunner().invoke(main, ["events", "republish"])
+    assert refused.exit_code == 2
+    assert "TICKETKIT_BUS_URL" in refused.output
+
+
+def test_republishing_publishes_the_present_state_of_everything(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TICKETKIT_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("TICKETKIT_BUS_URL", f"sqlite:///{tmp_path / 'ticketkit.db'}")
+    file = tmp_path / "seats.csv"
+    file.write_text("event,venue,starts_at,price,quantity\nShow,Hall,2099-01-01T20:00:00Z,10,3\n")
+    listed = CliRunner().invoke(main, ["import", str(file), "--seller", "s@example.org", "--create-seller"])
+    assert listed.exit_code == 0, listed.output
+    # A user, a live event and three tickets.
+    assert CliRunner().invoke(main, ["events", "republish"]).output == "5 events published.\n"

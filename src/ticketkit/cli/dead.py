@@ -52,7 +52,8 @@ class _Letters:
 
 def _shown(id: str, where: str, event: Envelope, attempts: int, error: str) -> dict[str, Any]:
     body = json.loads(event.data)
-    return {"id": id, "consumer": where, **event.attributes(), "attempts": attempts, "error": error, "data": body}
+    about = {"consumer": where, "attempts": attempts, "error": error, "event": event.attributes(), "data": body}
+    return {"id": id, "type": event.type, "subject": event.subject, **about}
 
 
 @asynccontextmanager

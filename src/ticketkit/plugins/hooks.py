@@ -52,7 +52,7 @@ def ticketkit_backends() -> list[Backend]:
     Returns:
         A spec for each backend. Nothing is opened before it is selected.
     """
-    raise NotImplementedError
+    return []
 
 
 @hookspec
@@ -65,7 +65,7 @@ def ticketkit_contracts() -> list[type[Contract] | tuple[type[Contract], Upcaste
         Contracts of version 1 as they are; from version 2 on a pair of the contract and its upcaster, which makes one
         of it from one of the version before.
     """
-    raise NotImplementedError
+    return []
 
 
 @hookspec(firstresult=True)
@@ -83,7 +83,7 @@ def ticketkit_policy(live_event: LiveEvent | None, default: Policy) -> Policy | 
     Returns:
         The policy, or None to leave it to others.
     """
-    raise NotImplementedError
+    return None
 
 
 @hookspec
@@ -95,7 +95,7 @@ def ticketkit_rules() -> list[Rule]:
     Returns:
         Rules, each with an async `gather` and a pure synchronous `judge`.
     """
-    raise NotImplementedError
+    return []
 
 
 @hookspec
@@ -107,7 +107,7 @@ def ticketkit_routes() -> list[BaseRoute]:
     Returns:
         Starlette routes: `Route`, `WebSocketRoute` or `Mount`. Import Starlette inside the function.
     """
-    raise NotImplementedError
+    return []
 
 
 @hookspec
@@ -119,4 +119,4 @@ def ticketkit_commands() -> list[click.Command]:
     Returns:
         Click commands or groups, each with a name.
     """
-    raise NotImplementedError
+    return []
