@@ -27,6 +27,22 @@ class Key(NamedTuple):
     id: str
 
 
+class Kept:
+    """Base of all entities.
+
+    Attributes:
+        KIND: Names the class in keys.
+    """
+
+    __slots__ = ()
+    KIND: ClassVar[Kind]
+
+    @classmethod
+    def key(cls, id: str) -> Key:
+        """Name one."""
+        return Key(cls.KIND, id)
+
+
 class TicketStatus(StrEnum):
     """Where a ticket is: `available` → `locked` → `sold`, or `withdrawn` by its seller."""
 
@@ -92,7 +108,7 @@ class LiveEventStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class User:
+class User(Kept):
     """Somebody with an account of ticketkit's auth service.
 
     Attributes:
@@ -109,14 +125,9 @@ class User:
     version: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict)
 
-    @classmethod
-    def key(cls, id: str) -> Key:
-        """Name one."""
-        return Key(cls.KIND, id)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Email:
+class Email(Kept):
     """Who owns an e-mail address: held while a user signs up, so that two can't take it.
 
     Attributes:
@@ -128,14 +139,9 @@ class Email:
     user_id: str
     version: int = 0
 
-    @classmethod
-    def key(cls, id: str) -> Key:
-        """Name one."""
-        return Key(cls.KIND, id)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class Session(Kept):
     """One sign-in of a user.
 
     Attributes:
@@ -151,14 +157,9 @@ class Session:
     created_at: datetime
     version: int = 0
 
-    @classmethod
-    def key(cls, id: str) -> Key:
-        """Name one."""
-        return Key(cls.KIND, id)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LiveEvent:
+class LiveEvent(Kept):
     """A concert, match or show that tickets are for.
 
     Attributes:
@@ -181,14 +182,9 @@ class LiveEvent:
     version: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict)
 
-    @classmethod
-    def key(cls, id: str) -> Key:
-        """Name one."""
-        return Key(cls.KIND, id)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ticket:
+class Ticket(Kept):
     """One seat or admission, listed by a seller at a price.
 
     Attributes:
@@ -208,11 +204,6 @@ class Ticket:
     created_at: datetime
     version: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def key(cls, id: str) -> Key:
-        """Name one."""
-        return Key(cls.KIND, id)
 
 
 class LineKind(StrEnum):
@@ -248,7 +239,7 @@ class Extension(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Order(Kept):
     """A buyer's claim on 1..n tickets, all or none.
 
     Attributes:
@@ -275,11 +266,6 @@ class Order:
     version: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict)
 
-    @classmethod
-    def key(cls, id: str) -> Key:
-        """Name one."""
-        return Key(cls.KIND, id)
-
     @property
     def total(self) -> Money:
         """What the buyer pays."""
@@ -294,7 +280,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holds:
+class Holds(Kept):
     """How many tickets a buyer has in open orders for one live event: what the limit is decided on.
 
     Attributes:
@@ -306,11 +292,6 @@ class Holds:
     id: str
     orders: tuple[tuple[str, int], ...] = ()
     version: int = 0
-
-    @classmethod
-    def key(cls, id: str) -> Key:
-        """Name one."""
-        return Key(cls.KIND, id)
 
     @property
     def count(self) -> int:
@@ -324,7 +305,7 @@ def holds_id(buyer_id: str, event_id: str | None) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Charge:
+class Charge(Kept):
     """One attempt to take money for one order.
 
     Attributes:
@@ -359,14 +340,9 @@ class Charge:
     version: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict)
 
-    @classmethod
-    def key(cls, id: str) -> Key:
-        """Name one."""
-        return Key(cls.KIND, id)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refund:
+class Refund(Kept):
     """Money given back of a completed charge, all or part."""
 
     KIND: ClassVar[Kind] = "refund"
@@ -382,14 +358,9 @@ class Refund:
     created_at: datetime
     version: int = 0
 
-    @classmethod
-    def key(cls, id: str) -> Key:
-        """Name one."""
-        return Key(cls.KIND, id)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OrderCopy:
+class OrderCopy(Kept):
     """What payments knows of an order, from its events alone.
 
     Attributes:
@@ -412,14 +383,9 @@ class OrderCopy:
     open_charge_id: str | None = None
     version: int = 0
 
-    @classmethod
-    def key(cls, id: str) -> Key:
-        """Name one."""
-        return Key(cls.KIND, id)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Webhook:
+class Webhook(Kept):
     """A webhook as it came from a payment provider: stored before it is answered, applied later.
 
     Attributes:
@@ -437,11 +403,6 @@ class Webhook:
     received_at: datetime
     outcome: str | None = None
     version: int = 0
-
-    @classmethod
-    def key(cls, id: str) -> Key:
-        """Name one."""
-        return Key(cls.KIND, id)
 
 
 Entity: TypeAlias = Charge | Email | Holds | LiveEvent | Order | OrderCopy | Refund | Session | Ticket | User | Webhook

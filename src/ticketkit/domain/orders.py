@@ -83,12 +83,9 @@ def place(
     tickets = [state.require(Ticket, id) for id in ticket_ids]
     if need := _place_needs(state, tickets, buyer_id):
         return need
-    blocking = _stale_orders(state, tickets)
-    crowding = _crowding(state, tickets, buyer_id, policy)
-    if isinstance(crowding, Need):
-        return crowding
-    if need := state.missing(key for order in (*blocking, *crowding) for key in order_keys(order)):
-        return need
+    in_the_way = _in_the_way(state, tickets, buyer_id, policy)
+    if isinstance(in_the_way, Need):
+        return in_the_way
     for ticket in tickets:
         _check_ticket(state, ticket, buyer_id, policy)
     order = Order(
@@ -104,11 +101,8 @@ def place(
         msg = "The tickets of one order have one currency."
         raise InvalidMoney(msg, code="mixed_currencies", field="ticket_ids")
     draft = _Draft(state)
-    for old in blocking:
-        draft.cancel(old, CancelReason.TAKEN_OVER)
-    for old in crowding:
-        if old not in blocking:
-            draft.cancel(old, CancelReason.EXPIRED)
+    for old, reason in in_the_way:
+        draft.cancel(old, reason)
     draft.lock(order)
     return draft.changes(answer=order, tickets=True)
 
@@ -255,6 +249,22 @@ def _stale_orders(state: State, tickets: Iterable[Ticket]) -> list[Order]:
             if order is not None and stale(order, state.now):
                 found[order.id] = order
     return list(found.values())
+
+
+def _in_the_way(
+    state: State, tickets: Sequence[Ticket], buyer_id: str, policy: Policy
+) -> list[tuple[Order, CancelReason]] | Need:
+    """Stale orders to be cancelled in the same commit, each with the reason."""
+    blocking = _stale_orders(state, tickets)
+    crowding = _crowding(state, tickets, buyer_id, policy)
+    if isinstance(crowding, Need):
+        return crowding
+    if need := state.missing(key for order in (*blocking, *crowding) for key in order_keys(order)):
+        return need
+    return [
+        *((order, CancelReason.TAKEN_OVER) for order in blocking),
+        *((order, CancelReason.EXPIRED) for order in crowding if order not in blocking),
+    ]
 
 
 def _crowding(state: State, tickets: Sequence[Ticket], buyer_id: str, policy: Policy) -> list[Order] | Need:
