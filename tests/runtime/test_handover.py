@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from ticketkit.backends.errors import Unavailable
+from ticketkit.backends.errors import OutcomeUnknown, Unavailable
 from ticketkit.domain import tickets
 from ticketkit.domain.decision import Keys
 from ticketkit.domain.money import Money
@@ -16,7 +16,10 @@ from ticketkit.runtime.handover import LEASE, Handover
 from ticketkit.services.commands import Commands
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ticketkit.backends.bus import Delivery
+    from ticketkit.backends.storage import Claimed
 
 
 class World:
@@ -160,4 +163,37 @@ async def test_what_a_bus_that_was_away_did_not_take_is_handed_over_later(world:
         await world.relay.once()
         await (await received(subscription)).ack()
         await world.relay.once()
+    assert await world.unpublished() == 0
+
+
+class Forgetful(MemoryStorage):
+    """Loses the answer of the first mark, before or after its effect."""
+
+    def __init__(self, world: World, *, effect: bool) -> None:
+        super().__init__(world.clock, new_id)
+        self.lost = 0
+        self._effect = effect
+
+    async def mark_published(self, claims: Sequence[Claimed]) -> None:
+        if not self.lost:
+            self.lost += 1
+            if self._effect:
+                await super().mark_published(claims)
+            raise OutcomeUnknown
+        await super().mark_published(claims)
+
+
+@pytest.mark.parametrize("effect", [True, False])
+async def test_a_lost_answer_of_a_mark_does_not_end_the_relay(world: World, *, effect: bool) -> None:
+    storage = Forgetful(world, effect=effect)
+    world.storage = storage
+    world.restart()
+    await world.list_ticket()
+    async with anyio.create_task_group() as group:
+        group.start_soon(world.relay.run)
+        await world.clock.advance(seconds=20)
+        await world.list_ticket()
+        await world.clock.advance(seconds=20)
+        group.cancel_scope.cancel()
+    assert storage.lost == 1
     assert await world.unpublished() == 0

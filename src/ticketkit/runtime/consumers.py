@@ -73,7 +73,7 @@ class ConsumerRunner:
                 async with self._bus.subscribe(self._consumer.name, names) as subscription:
                     self.ready.set()
                     await self._consume(subscription)
-            except Unavailable as error:
+            except (Unavailable, OutcomeUnknown) as error:
                 await self._pause(error)
 
     async def _consume(self, subscription: Subscription) -> None:
@@ -93,7 +93,7 @@ class ConsumerRunner:
                 limiter.release()
                 try:
                     deliveries = await subscription.receive(AT_ONCE)
-                except Unavailable as error:  # here, for a task group would wrap it and end what is under way
+                except (Unavailable, OutcomeUnknown) as error:  # here: a task group would wrap it, and end the others
                     await self._pause(error)
                     continue
                 for delivery in deliveries:
@@ -104,7 +104,7 @@ class ConsumerRunner:
     async def _deliver(self, delivery: Delivery) -> None:
         try:
             await self._handle(delivery)
-        except Unavailable as error:
+        except (Unavailable, OutcomeUnknown) as error:
             # The acknowledgement did not get through: the bus delivers it again, and its mark makes that harmless.
             log.warning("consumer %s: %s", self._consumer.name, error)
 
@@ -184,6 +184,6 @@ async def listen(
                             log.warning("broadcast: %s", error)
                         await delivery.ack()
                     backoff.reset()
-        except Unavailable as error:
+        except (Unavailable, OutcomeUnknown) as error:
             log.warning("broadcast pauses: %s", error)
             await clock.sleep(backoff.next())

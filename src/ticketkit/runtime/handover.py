@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
 
 from ticketkit.backends.errors import Unavailable
-from ticketkit.runtime.backoff import Backoff
+from ticketkit.runtime.jobs import repeat
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from ticketkit.backends.bus import HandsOver
     from ticketkit.backends.clock import Clock
     from ticketkit.backends.storage import Claimed, Storage
-
-log = logging.getLogger(__name__)
 
 BATCH: Final = 512
 MOST: Final = 8 * BATCH
@@ -52,25 +48,12 @@ class Handover:
     async def run(self) -> None:
         """Hand over and mark until cancelled."""
         async with anyio.create_task_group() as group:
-            group.start_soon(self._keep_on, self._hand_over, self._until_committed)
-            group.start_soon(self._keep_on, self._mark, self._until_settled)
+            for work, wait in ((self._hand_over, self._until_committed), (self._mark, self._until_settled)):
+                group.start_soon(partial(repeat, f"relay of {self._name}", work, wait, clock=self._clock))
 
     async def once(self) -> int:
         """Mark what is settled and hand over one batch; returns how many events it moved."""
         return await self._mark() + await self._hand_over()
-
-    async def _keep_on(self, work: Callable[[], Awaitable[int]], wait: Callable[[], Awaitable[None]]) -> None:
-        backoff = Backoff()
-        while True:
-            try:
-                if not await work():
-                    await wait()
-                backoff.reset()
-            except Unavailable as error:
-                pause = backoff.next()
-                if backoff.failures == 1:
-                    log.warning("relay of %s pauses: %s", self._name, error)
-                await self._clock.sleep(pause)
 
     async def _until_committed(self) -> None:
         if len(self._open) < MOST:
@@ -111,6 +94,6 @@ class Handover:
             if error is not None:
                 await self._storage.mark_failed(self._open[id], error=error, retry_in=None)
         for id in ended:
-            del self._ended[id]
-            del self._open[id]
+            self._ended.pop(id, None)
+            self._open.pop(id, None)
         return len(ended)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from ticketkit.backends.errors import Refused, Unavailable
-from ticketkit.runtime.backoff import Backoff, after
+from ticketkit.backends.errors import OutcomeUnknown, Refused, Unavailable
+from ticketkit.runtime.backoff import after
+from ticketkit.runtime.jobs import repeat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,20 +41,11 @@ class Relay:
 
     def __init__(self, storage: Storage, bus: Bus, *, clock: Clock, name: str) -> None:
         self._storage, self._bus, self._clock, self._name = storage, bus, clock, name
-        self._backoff = Backoff()
 
     async def run(self) -> None:
         """Relay until cancelled."""
-        while True:
-            try:
-                if not await self.once():
-                    await self._storage.wait_for_events(IDLE)
-                self._backoff.reset()
-            except Unavailable as error:
-                pause = self._backoff.next()
-                if self._backoff.failures == 1:
-                    log.warning("relay of %s pauses: %s", self._name, error)
-                await self._clock.sleep(pause)
+        wait = partial(self._storage.wait_for_events, IDLE)
+        await repeat(f"relay of {self._name}", self.once, wait, clock=self._clock)
 
     async def once(self) -> int:
         """Relay one batch; returns its size."""
@@ -63,7 +56,7 @@ class Relay:
             await self._bus.publish([claim.event for claim in claims])
         except Refused:
             await self._one_by_one(claims)
-        except Unavailable as error:
+        except (Unavailable, OutcomeUnknown) as error:
             for claim in claims:
                 await self._storage.mark_failed(claim, error=str(error), retry_in=timedelta(0), counted=False)
             raise
