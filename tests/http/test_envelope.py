@@ -57,7 +57,7 @@ async def test_what_a_request_causes_carries_its_id_and_trace(seller: Client, ma
         seen.append(command)
         return await decide(reads, decision, command)
 
-    storage.decide = watched  # type: ignore[method-assign]
+    storage.decide = watched  # type: ignore[method-assign,assignment]
     headers = {"X-Request-Id": "abc-1", "traceparent": TRACE}
     await seller.post("/api/tickets", json={"title": "A", "price": 1}, headers=headers)
     assert (seen[0].correlation_id, seen[0].traceparent) == ("abc-1", TRACE)

@@ -83,7 +83,7 @@ class StageStorage(Faulty):
         """As after a restart."""
         self.stop_at, self.stopped = 0, anyio.Event()
 
-    async def decide(self, *arguments: Any) -> Any:
+    async def decide(self, *arguments: Any, **options: Any) -> Any:
         self.check("decide")
         self.commits += 1
         number = self.commits
@@ -92,7 +92,7 @@ class StageStorage(Faulty):
             self.stopped.set()
         if self.stopped.is_set():
             await anyio.sleep_forever()
-        answer = await self.inner.decide(*arguments)
+        answer = await self.inner.decide(*arguments, **options)
         if stops:
             self.stopped.set()
             await anyio.sleep_forever()

@@ -11,6 +11,7 @@ from ticketkit.events.envelope import Envelope
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from contextlib import AbstractAsyncContextManager
+    from datetime import datetime
 
     from ticketkit.backends.spec import Capability
 
@@ -117,6 +118,20 @@ class Bus(Protocol):
 
     async def drop_dead_letter(self, id: str) -> bool:
         """Delete a dead letter; False when there is none."""
+        ...
+
+    async def replay(self, group: str, *, since: datetime | None = None, sequence: int | None = None) -> None:
+        """Deliver to a group again what the bus still keeps of its events, from a moment or a number on.
+
+        Args:
+            group: One that was subscribed before.
+            since: From what was published at this time, UTC.
+            sequence: From this number of the bus's own; one of the two is given.
+
+        Raises:
+            CapabilityNotSupported: The bus did not declare `replay`.
+            LookupError: There is no such group.
+        """
         ...
 
 

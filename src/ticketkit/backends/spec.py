@@ -35,6 +35,17 @@ class Capability(StrEnum):
     """Statements of the app in the same commit (`Changes.also`)."""
     SIGNED_TIME = "signed_time"
     """Webhooks carry a signed time, and old and future ones are refused."""
+    REPLAY = "replay"
+    """Old messages can be delivered to a group again (`Bus.replay`)."""
+
+
+CHECKPOINTS: Final = ("decided", "written", "committed")
+"""Where a durable storage calls `Context.checkpoint` in each commit: the decisions are run and nothing is written yet;
+everything is sent and nothing is committed; the commit is done and nobody has been told."""
+
+
+def no_checkpoint(name: str) -> None:
+    """What a checkpoint does outside the conformance kit: nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +55,13 @@ class Context:
     Attributes:
         clock: For waiting, and for backends that have no clock of their own.
         new_id: Makes fresh ids, UUIDv7 as text.
+        checkpoint: Called by a durable storage at each of `CHECKPOINTS`, from any thread; the conformance kit kills the
+            process there.
     """
 
     clock: Clock = field(default_factory=SystemClock)
     new_id: Callable[[], str] = new_id
+    checkpoint: Callable[[str], None] = no_checkpoint
 
 
 Open: TypeAlias = Callable[[str, Context], AbstractAsyncContextManager[Any]]
@@ -65,6 +79,8 @@ class Backend:
         open: From URL and context to a context manager of the backend; imports its drivers only now. Raises
             `Misconfigured` or `Unavailable`.
         api_version: Version of the ports that it was written for.
+        max_entities: Most keys that one decision may name (storages only); more is refused with
+            `CapabilityNotSupported`. None for no limit.
         settings: URL parameters that it understands, with a sentence each.
     """
 
@@ -74,4 +90,5 @@ class Backend:
     capabilities: frozenset[Capability] = frozenset()
     open: Open
     api_version: int = API_VERSION
+    max_entities: int | None = None
     settings: dict[str, str] = field(default_factory=dict)

@@ -156,7 +156,9 @@ class Storage(Protocol):
 
     capabilities: frozenset[Capability]
 
-    async def decide(self, reads: Keys, decision: Decision, command: Command) -> Answer:
+    async def decide(
+        self, reads: Keys, decision: Decision, command: Command, *, within: object | None = None
+    ) -> Answer:
         """Run a decision on the newest state, and commit all that it answers, or nothing.
 
         With exclusive access to what `reads.held` names (whether it exists or not) and at least shared access to
@@ -177,13 +179,15 @@ class Storage(Protocol):
             reads: What the decision reads, as far as its caller knows.
             decision: See `ticketkit.domain.decision`.
             command: Who asks; brings fresh ids.
+            within: A connection of the backend's own kind, in a transaction of the app (capability `own_tables`). All
+                is written there, and committed or undone by the app; an error leaves its transaction to be undone.
 
         Raises:
             DomainError: As the decision raised it; nothing was written, and the command is not on record.
             CommandReused: The id was used with another fingerprint.
             OutcomeUnknown: The commit's answer was lost, and so was the look-up of it.
             Unavailable: Nothing was written.
-            CapabilityNotSupported: `Changes.also` without `own_tables`.
+            CapabilityNotSupported: `Changes.also` or `within` without `own_tables`; more keys than `max_entities`.
         """
         ...
 

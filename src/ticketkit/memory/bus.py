@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 import anyio.lowlevel
 
 from ticketkit.backends.bus import DeadLetter
+from ticketkit.backends.errors import CapabilityNotSupported
 from ticketkit.memory._bell import Bell
 
 if TYPE_CHECKING:
@@ -220,3 +221,7 @@ class MemoryBus:
     async def drop_dead_letter(self, id: str) -> bool:
         await anyio.lowlevel.checkpoint()
         return self._dead.pop(id, None) is not None
+
+    async def replay(self, group: str, *, since: datetime | None = None, sequence: int | None = None) -> None:
+        msg = "The memory bus keeps nothing that was handled (capability replay)."
+        raise CapabilityNotSupported(msg)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import anyio.lowlevel
 
+from ticketkit.backends.errors import CapabilityNotSupported
 from ticketkit.backends.ledger import DecisionError, Ledger, Record
 from ticketkit.backends.storage import Answer, Claimed, DeadEvent, Page, TicketQuery, Totals
 from ticketkit.domain.decision import Need
@@ -52,7 +53,12 @@ class MemoryStorage:
         self._records: dict[str, _Kept] = {}
         self._committed = Bell(clock)
 
-    async def decide(self, reads: Keys, decision: Decision, command: Command) -> Answer:
+    async def decide(
+        self, reads: Keys, decision: Decision, command: Command, *, within: object | None = None
+    ) -> Answer:
+        if within is not None:
+            msg = "The memory storage has no transactions that it could join (capability own_tables)."
+            raise CapabilityNotSupported(msg)
         await anyio.lowlevel.checkpoint()
         ledger = Ledger(now=self._clock.now(), new_id=self._new_id)
         kept = self._records.get(command.id)

@@ -9,14 +9,16 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from ticketkit.marketplace import Marketplace
+    from ticketkit.testing.servers import Server
 
 
 @pytest.fixture
@@ -43,3 +45,35 @@ async def market_client(market: Marketplace) -> AsyncIterator[Any]:
     transport = httpx2.ASGITransport(app=market.asgi())
     async with httpx2.AsyncClient(transport=transport, base_url="http://testserver") as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def postgresql_url() -> Iterator[str]:
+    """A PostgreSQL server for this session: its superuser's URL; `TICKETKIT_TEST_POSTGRESQL_URL` names another."""
+    from ticketkit.testing.servers import PostgreSQL
+
+    yield from _url("TICKETKIT_TEST_POSTGRESQL_URL", PostgreSQL)
+
+
+@pytest.fixture(scope="session")
+def nats_url() -> Iterator[str]:
+    """A NATS server with JetStream for this session; `TICKETKIT_TEST_NATS_URL` names another."""
+    from ticketkit.testing.servers import Nats
+
+    yield from _url("TICKETKIT_TEST_NATS_URL", Nats)
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A Redis server for this session; `TICKETKIT_TEST_REDIS_URL` names another."""
+    from ticketkit.testing.servers import Redis
+
+    yield from _url("TICKETKIT_TEST_REDIS_URL", Redis)
+
+
+def _url(variable: str, start: Callable[[], Server]) -> Iterator[str]:
+    if given := os.environ.get(variable):
+        yield given
+        return
+    with start() as server:
+        yield server.url

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import weakref
 from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
-from ticketkit.backends.errors import BackendError
+from ticketkit.backends.errors import BackendError, CapabilityNotSupported
 from ticketkit.backends.spec import Capability, Context
 from ticketkit_sql import messages
 from ticketkit_sql.database import Database, opened
@@ -79,6 +79,9 @@ class SqlBus:
 
     async def drop_dead_letter(self, id: str) -> bool:
         return await self._writer.run(partial(messages.drop, id=id))
+
+    async def replay(self, group: str, *, since: datetime | None = None, sequence: int | None = None) -> None:
+        raise CapabilityNotSupported("The SQLite bus keeps nothing that was handled (capability replay).")
 
 
 class _Member:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from ticketkit.backends.errors import CapabilityNotSupported
 from ticketkit.backends.spec import Capability, Context
 from ticketkit.backends.storage import Answer, Claimed, DeadEvent, Page, TicketQuery, Totals
 from ticketkit_sql import outbox, reads
@@ -39,7 +40,11 @@ class SqlStorage:
         self._database = database
         self._writer = database.writer
 
-    async def decide(self, reads: Keys, decision: Decision, command: Command) -> Answer:
+    async def decide(
+        self, reads: Keys, decision: Decision, command: Command, *, within: object | None = None
+    ) -> Answer:
+        if within is not None:
+            raise CapabilityNotSupported("SQLite has one writer, which an app's transaction can't join (own_tables).")
         return await self._writer.decide(reads, decision, command)
 
     async def outcome(self, command_id: str) -> Answer | None:

@@ -1,0 +1,1 @@
+"""The bus of ticketkit on NATS JetStream."""

@@ -1,0 +1,1 @@
+"""Bus and timers of ticketkit on Redis."""
