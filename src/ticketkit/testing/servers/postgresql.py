@@ -63,7 +63,18 @@ class PostgreSQL(Server):
             subprocess.CalledProcessError: It failed.
         """
         url = f"postgresql://{USER}@{HOST}:{self.port}/{database}"
-        command: list[str | Path] = [self.tool("psql"), "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement, url]
+        command: list[str | Path] = [
+            self.tool("psql"),
+            "-X",
+            "-A",
+            "-t",
+            "-q",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-c",
+            statement,
+            url,
+        ]
         done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
         return str(done.stdout).strip()
 
@@ -80,8 +91,15 @@ class PostgreSQL(Server):
         if options:
             shutil.chown(self._data, UNPRIVILEGED)
             self.folder.chmod(0o711)
-        initdb: list[str | Path] = [_programs() / "initdb", "-D", self._data, "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync"]
-        subprocess.run([*initdb, "--locale=C"], check=True, capture_output=True, timeout=60, cwd=self.folder, **options)
+        initdb: list[str | Path] = [_programs() / "initdb", "-D", self._data, "-U", USER, "-A", "trust", "-E", "UTF8"]
+        subprocess.run(
+            [*initdb, "--locale=C", "--no-sync"],
+            check=True,
+            capture_output=True,
+            timeout=60,
+            cwd=self.folder,
+            **options,
+        )
 
     def command(self) -> Sequence[str | Path]:
         settings = {"listen_addresses": HOST, "unix_socket_directories": "", **self._settings}
