@@ -131,7 +131,8 @@ class Report:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note what one test said."""
-        self._entries += [value for name, value in report.user_properties if name == PROPERTY]
+        found: list[Any] = [value for name, value in report.user_properties if name == PROPERTY]
+        self._entries += found
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print known gaps and new promises that are not kept, and where the matrix is."""
