@@ -85,13 +85,18 @@ class NatsBus:
     async def subscribe(self, group: str, names: Collection[str]) -> AsyncIterator[Subscription]:
         member = Member(self, group, sorted(set(names)))
         await member.join()
+        failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(member.stay)
             try:
                 yield member
+            except Exception as error:  # noqa: BLE001 - the caller's own: it is raised below, not in a group
+                failure = error
             finally:
                 tasks.cancel_scope.cancel()
                 await member.leave()
+        if failure is not None:
+            raise failure
 
     @asynccontextmanager
     async def broadcast(self, names: Collection[str]) -> AsyncIterator[Subscription]:

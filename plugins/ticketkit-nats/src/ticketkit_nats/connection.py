@@ -21,7 +21,6 @@ from ticketkit.backends.errors import BackendError, Misconfigured, Unavailable
 from ticketkit_nats import faults
 
 if TYPE_CHECKING:
-    from nats.aio.msg import Msg
     from nats.js import JetStreamContext
 
     from ticketkit_nats.settings import Settings
@@ -119,16 +118,6 @@ class Connection:
             if error.err_code in passing:
                 raise
             raise faults.translated(error, self.settings) from error
-
-    async def request(self, subject: str, payload: bytes) -> Msg:
-        """Send something, and wait for the answer.
-
-        Raises:
-            Unavailable: There is none.
-        """
-        client = await self.client()
-        timeout = self.settings.timeout
-        return await self.run(client, lambda: client.request(subject, payload, timeout), within=timeout + 1)
 
     async def send(self, messages: list[tuple[str, bytes]]) -> None:
         """Send messages that nobody answers, and wait until the server has them.

@@ -94,9 +94,7 @@ class Listener:
             if self._puller is not None:
                 await _ended(self._puller)
                 consumer = self._consumer
-                await self._connection.call(
-                    lambda jetstream: jetstream.delete_consumer(self._stream, consumer), passing=frozenset({10014})
-                )
+                await self._connection.call(lambda jetstream: jetstream.delete_consumer(self._stream, consumer))
 
     async def _bound(self) -> Puller:
         client = await self._connection.client()

@@ -95,8 +95,8 @@ class Member:
         self._lease = bus.connection.settings.lease
         self._puller: Puller | None = None
         self._binding = anyio.Lock()
-        # Events of which there were tries when this member began, or came back: the server may have lost how often it
-        # delivered them, and when they are due.
+        # Events of which there were tries when this member began, or came back: a server that was killed may have
+        # forgotten that it delivered them.
         self._tried: dict[str, set[int]] = {}
         # Of what nobody refers to any more no lease is renewed: it was forgotten, and comes again.
         self._open: weakref.WeakSet[Delivery] = weakref.WeakSet()
@@ -194,7 +194,9 @@ class Member:
         return delivery in self._open and anyio.current_time() < delivery.until
 
     async def _answer(self, delivery: Delivery, word: bytes) -> None:
-        await self._connection.request(delivery.message.reply, word)
+        # Not asked for an answer: the server gives none for what it does not count as begun any more, be it that it was
+        # killed and forgot, or that the first of two tries had arrived. If the word is lost, the event comes again.
+        await self._connection.send([(delivery.message.reply, word)])
         self._open.discard(delivery)
 
     async def _forget(self, delivery: Delivery) -> None:
@@ -260,8 +262,8 @@ class Member:
             await self._foreign(message, error)
             return None
         known = await self._known(message, event)
-        if known is not None and (wait := self._too_early(message, known)) > 0:
-            await self._connection.request(message.reply, _later(wait))
+        if known is not None and (wait := self._too_early(known)) > 0:
+            await self._connection.send([(message.reply, _later(wait))])
             return None
         return Delivery(self, message, event, known)
 
@@ -272,13 +274,8 @@ class Member:
             return None
         return await self._bus.state.tried(consumer, sequence, event.id)
 
-    def _too_early(self, message: Msg, known: Try) -> float:
-        """Seconds to wait yet: the server counts them itself, but over a restart it forgets a part of them."""
-        metadata = message.metadata
-        suspects = self._tried.get(metadata.consumer, set())
-        if metadata.sequence.stream not in suspects:
-            return 0
-        suspects.discard(metadata.sequence.stream)
+    def _too_early(self, known: Try) -> float:
+        """Seconds to wait yet: the server counts them itself, but over a restart it forgets a part of them or all."""
         return min(known.due - self._bus.clock.now().timestamp(), known.after)
 
     async def _foreign(self, message: Msg, error: MalformedEvent) -> None:
@@ -292,7 +289,7 @@ class Member:
             error=f"{_FOREIGN}: {error}",
             key=message.reply,
         )
-        await self._connection.request(message.reply, _TERM)
+        await self._connection.send([(message.reply, _TERM)])
 
 
 def _later(seconds: float) -> bytes:
