@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import os
+import socket
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +26,7 @@ pytestmark = pytest.mark.anyio
 NAMES = ["order.created"]
 Make = Callable[..., Envelope]
 SECRET = "correct-horse"
-RULES = ["~{ticketkit}:*", "&{ticketkit}:*", "+@all", "-@dangerous", "-@admin", "+info"]
+RULES = ["resetchannels", "&{ticketkit}:*", "~{ticketkit}:*", "+@all", "-@dangerous", "-@admin", "+info"]
 """As the README says."""
 
 
@@ -54,6 +56,22 @@ async def use(url: str, event: Make) -> None:
         await timers.done(due)
 
 
+async def acl(admin: Client, *rules: str) -> None:
+    await admin.execute_command("ACL", "SETUSER", *rules)  # type: ignore[no-untyped-call]
+
+
+def low_port() -> int:
+    for port in range(20_000 + os.getpid() % 10_000, 50_000, 7):
+        with socket.socket() as probe, socket.socket() as other:
+            try:
+                probe.bind(("127.0.0.1", port))
+                other.bind(("127.0.0.1", port + 10_000))
+            except OSError:
+                continue
+            return port
+    raise AssertionError
+
+
 async def refused(url: str) -> str:
     with pytest.raises(Misconfigured) as caught:
         async with open_bus(url, Context()):
@@ -73,14 +91,14 @@ async def test_passwords_and_users_of_the_url_are_used(event: Make) -> None:
         assert "user and password" in await refused(f"redis://:{SECRET}x@127.0.0.1:{server.port}")
         async with Client.from_url(server.url) as admin:
             assert await admin.dbsize() > 0
-            await admin.execute_command("ACL", "SETUSER", "shop", "on", f">{SECRET}", *RULES)
+            await acl(admin, "shop", "on", f">{SECRET}", *RULES)
             mine = f"redis://shop:{SECRET}@127.0.0.1:{server.port}/0"
             await use(mine, event)
-            await admin.execute_command("ACL", "SETUSER", "shop", "-info")
+            await acl(admin, "shop", "-info")
             assert "README" in await refused(mine)
-            await admin.execute_command("ACL", "SETUSER", "shop", "+info")
+            await acl(admin, "shop", "+info")
             async with open_bus(mine, Context()) as bus:
-                await admin.execute_command("ACL", "SETUSER", "shop", "-xadd")
+                await acl(admin, "shop", "-xadd")
                 with pytest.raises(Misconfigured, match="README"):
                     await bus.publish([event()])
 
@@ -92,7 +110,8 @@ async def test_a_replica_is_refused_with_what_to_do(server: Redis) -> None:
 
 
 async def test_a_cluster_is_refused() -> None:
-    with Redis(settings={"cluster-enabled": "yes"}) as server:
+    # The cluster's own port is 10,000 above, so most ports of the operating system's choice are too high.
+    with Redis(port=low_port(), settings={"cluster-enabled": "yes"}) as server:
         assert "is a cluster" in await refused(server.url)
 
 
@@ -125,13 +144,13 @@ async def test_a_missing_append_only_file_is_warned_of_once(caplog: pytest.LogCa
 
 
 @pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tls")
     for name, subject in (("server", "/CN=127.0.0.1"), ("client", "/CN=shop")):
         command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", subject]
-        names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / f"{name}.key"]
-        subprocess.run([*command, *names, "-out", folder / f"{name}.pem"], check=True, capture_output=True)
-    yield folder
+        names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(folder / f"{name}.key")]
+        subprocess.run([*command, *names, "-out", str(folder / f"{name}.pem")], check=True, capture_output=True)
+    return folder
 
 
 @asynccontextmanager

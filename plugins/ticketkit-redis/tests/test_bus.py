@@ -107,9 +107,7 @@ async def test_a_member_that_leaves_gives_back_what_it_has_not_ended(
         assert (again.event, again.attempt) == (second.event, 1)
 
 
-async def test_a_retry_waits_and_counts_only_when_told(
-    bus: RedisBus, event: Make, receive: Receive
-) -> None:
+async def test_a_retry_waits_and_counts_only_when_told(bus: RedisBus, event: Make, receive: Receive) -> None:
     loop = asyncio.get_running_loop()
     async with bus.subscribe("a", NAMES) as member:
         await bus.publish([event()])

@@ -136,9 +136,7 @@ async def test_many_who_wait_for_a_frozen_server_all_hear_of_it_in_bounded_time(
     assert {type(result) for result in results} == {Unavailable}
 
 
-async def test_a_claim_whose_answer_was_lost_is_given_again_at_once(
-    own_url: str, server: Redis, event: Make
-) -> None:
+async def test_a_claim_whose_answer_was_lost_is_given_again_at_once(own_url: str, server: Redis, event: Make) -> None:
     # A lease that nobody would wait for: what is claimed and lost comes again because the member looks for it.
     async with open_bus(own_url.replace("lease=1", "lease=600"), Context()) as bus, bus.subscribe("a", NAMES) as member:
         events = [event() for _ in range(5)]
@@ -228,7 +226,7 @@ async def test_a_server_that_can_not_save_says_why(
     async with asyncio.timeout(10):
         while (await admin.info("persistence"))["rdb_last_bgsave_status"] != "err":  # noqa: ASYNC110
             await asyncio.sleep(0.02)
-    with pytest.raises(Unavailable, match="MISCONF|snapshots"):
+    with pytest.raises(Unavailable, match=r"MISCONF|snapshots"):
         await own_bus.publish([event()])
     await admin.config_set("save", "")  # else it tries again when it is told to end
 
@@ -282,9 +280,7 @@ asyncio.run(main())
 async def test_what_a_killed_process_had_is_taken_over(url: str, bus: RedisBus, event: Make) -> None:
     events = [event() for _ in range(8)]
     async with bus.subscribe("a", NAMES) as member:
-        worker = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", WORKER, url, stdout=asyncio.subprocess.PIPE
-        )
+        worker = await asyncio.create_subprocess_exec(sys.executable, "-c", WORKER, url, stdout=asyncio.subprocess.PIPE)
         assert worker.stdout is not None
         try:
             assert await asyncio.wait_for(worker.stdout.readline(), 20) == b"ready\n"

@@ -8,7 +8,9 @@ from ticketkit_redis.settings import SETTINGS, Settings
 
 
 def test_a_url_is_read_in_whole() -> None:
-    settings = Settings.of("redis://shop:p%40ss@cache:7000/3?prefix=a.b&lease=5&keep=60&timeout=1.5&connections=2&wait=1")
+    settings = Settings.of(
+        "redis://shop:p%40ss@cache:7000/3?prefix=a.b&lease=5&keep=60&timeout=1.5&connections=2&wait=1"
+    )
     assert settings == Settings(
         host="cache",
         port=7000,

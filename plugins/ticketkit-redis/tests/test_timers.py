@@ -120,7 +120,9 @@ async def test_two_who_claim_at_once_get_each_timer_once(url: str, timers: Redis
     assert sorted(keys) == sorted(str(number) for number in range(60))
 
 
-@pytest.mark.parametrize("due", [datetime(9999, 12, 31, 23, 59, 59, 999999, UTC), datetime(2254, 1, 1, 0, 0, 0, 1, UTC)])
+@pytest.mark.parametrize(
+    "due", [datetime(9999, 12, 31, 23, 59, 59, 999999, UTC), datetime(2254, 1, 1, 0, 0, 0, 1, UTC)]
+)
 async def test_a_far_due_time_is_kept_and_not_reached(timers: RedisTimers, due: datetime) -> None:
     await timers.schedule("far", due)
     assert await timers.claim(1, LEASE) == []

@@ -11,6 +11,7 @@ from redis.exceptions import (
     AuthorizationError,
     ClusterCrossSlotError,
     ConnectionError,  # noqa: A004 - the driver's
+    InvalidResponse,
     MovedError,
     NoPermissionError,
     OutOfMemoryError,
@@ -22,11 +23,14 @@ from redis.exceptions import (
 from ticketkit.backends.errors import BackendError, Misconfigured, Unavailable
 
 _DENIED: Final = (AuthenticationError, AuthenticationWrongNumberOfArgsError, AuthorizationError, NoPermissionError)
-_PASSING: Final = (ConnectionError, TimeoutError, OutOfMemoryError, ReadOnlyError)
-# An error inside of a script comes with its code somewhere in the text: "... @user_script: 3: -OOM command not allowed".
+_PASSING: Final = (ConnectionError, TimeoutError, InvalidResponse, OutOfMemoryError, ReadOnlyError)
+# An error inside of a script has its code somewhere in the text: "... @user_script: 3: -OOM command not allowed".
 _CODE: Final = re.compile(
-    r"(?:^|[\s:-])(OOM|MISCONF|READONLY|MASTERDOWN|NOREPLICAS|LOADING|BUSY|TRYAGAIN|CLUSTERDOWN|NOGROUP|NOPERM)\b"
+    r"(?:^|[\s:-])"
+    r"(OOM|MISCONF|READONLY|MASTERDOWN|NOREPLICAS|LOADING|BUSY|TRYAGAIN|CLUSTERDOWN|NOGROUP|NOPERM)\b"
 )
+
+_NO_RIGHT: Final = re.compile("Authentication required|user executing the script|ACL failure in script")
 
 
 class GroupMissing(Unavailable):
@@ -43,7 +47,7 @@ def translated(error: RedisError | OSError, server: str) -> BackendError:
     said = str(error).rstrip(".") or type(error).__name__
     found = _CODE.search(said)
     code = found[1] if found else ""
-    if isinstance(error, _DENIED) or code == "NOPERM" or "Authentication required" in said:
+    if isinstance(error, _DENIED) or code == "NOPERM" or _NO_RIGHT.search(said):
         return Misconfigured(
             f"Redis at {server} refuses this user: {said}. Put user and password of its access control list into the "
             "URL (redis://user:password@host), and allow what ticketkit-redis's README lists."

@@ -54,4 +54,9 @@ class Keys:
     @property
     def timers(self) -> tuple[str, str, str, str]:
         """Of timers: waiting (sorted by due time), held (sorted by end of the lease), due times, tokens."""
-        return self.of("timers", "waiting"), self.of("timers", "held"), self.of("timers", "due"), self.of("timers", "token")
+        return (
+            self.of("timers", "waiting"),
+            self.of("timers", "held"),
+            self.of("timers", "due"),
+            self.of("timers", "token"),
+        )

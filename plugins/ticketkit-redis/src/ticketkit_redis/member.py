@@ -48,9 +48,7 @@ class Member:
         id: Of this member alone.
     """
 
-    def __init__(
-        self, server: Server, bell: Bell, *, clock: Clock, group: str, names: Sequence[str], id: str
-    ) -> None:
+    def __init__(self, server: Server, bell: Bell, *, clock: Clock, group: str, names: Sequence[str], id: str) -> None:
         self._server, self._bell, self._clock = server, bell, clock
         self._group, self._names, self._id = group, names, id
         self._lease = server.settings.lease
@@ -116,9 +114,7 @@ class Member:
         ]
         _, id, times = delivery.place
         with suppress(GroupMissing):  # the server lost it: nothing is held
-            await self._server.call(
-                "finish", places, self._group, self._id, id, times, keys.bell, name, how, *more
-            )
+            await self._server.call("finish", places, self._group, self._id, id, times, keys.bell, name, how, *more)
         self._held.discard(delivery)
 
     async def bury(self, delivery: HeldDelivery, error: str) -> None:

@@ -7,7 +7,6 @@ import logging
 from contextlib import asynccontextmanager
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
@@ -67,7 +66,7 @@ class Server:
         if not self.settings.wait:
             await self.call(script, keys, *arguments)
             return
-        have = await self.shielded(self._waited(script, keys, arguments))
+        have: int = await self.shielded(self._waited(script, keys, arguments))
         if have < self.settings.wait:
             raise Unavailable(
                 f"Only {have} of {self.settings.wait} replicas (wait=) of {self.settings.server} have it."
@@ -172,7 +171,7 @@ async def opened(settings: Settings) -> AsyncIterator[Server]:
     """
     for name in ("ca", "cert", "key"):
         file = getattr(settings, name)
-        if file is not None and not Path(file).is_file():
+        if file is not None and not await anyio.Path(file).is_file():
             raise Misconfigured(f"{name}={file}: there is no such file.")
     server = Server(settings)
     try:

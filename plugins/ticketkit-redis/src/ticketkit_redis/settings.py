@@ -105,7 +105,7 @@ def _place(parts: SplitResult) -> dict[str, Any]:
     }
 
 
-def _files(found: dict[str, str], *, tls: bool) -> dict[str, str]:
+def _files(found: dict[str, str], *, tls: bool) -> dict[str, Any]:
     files = {name: found[name] for name in ("ca", "cert", "key") if found.get(name)}
     if files and not tls:
         raise Misconfigured(f"{', '.join(files)}: only with rediss://, which is Redis over TLS.")
