@@ -8,24 +8,26 @@ import math
 import weakref
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio.lowlevel
 
 from ticketkit.backends.errors import BackendError
 from ticketkit.events.envelope import Envelope, MalformedEvent
+from ticketkit_redis.acks import Acks, Place
 from ticketkit_redis.bell import LOOK, Bell, Ear
 from ticketkit_redis.entries import unpacked
 from ticketkit_redis.failures import GroupMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
     from ticketkit.backends.bus import Delivery
     from ticketkit.backends.clock import Clock
     from ticketkit_redis.server import Server
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 RENEWALS: Final = 3
 """So many times in a lease the leases of what is held begin anew, and what dead members had is looked for."""
@@ -60,7 +62,8 @@ class Member:
         self._ear = Ear(names, clock)
         # Of what nobody refers to any more no lease is renewed: it was forgotten, and comes again.
         self._held: weakref.WeakSet[HeldDelivery] = weakref.WeakSet()
-        self._claims: set[asyncio.Task[Any]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
+        self._acks = Acks(self._acknowledge, self._start)
         self._turn = 0
         self._rescue_at: datetime | None = None
         self._unsure = False
@@ -95,10 +98,20 @@ class Member:
     async def leave(self) -> None:
         """Give back at once what was not ended."""
         self._bell.remove(self._ear)
-        if self._claims:
-            await asyncio.wait(self._claims)
+        while self._running:
+            await asyncio.wait(self._running)
         with suppress(BackendError):  # then the leases end by themselves
             await self._release(leaves=True)
+
+    async def ack(self, delivery: HeldDelivery) -> None:
+        """End a delivery that was handled."""
+        await self._acks.add(delivery.place)
+        self._held.discard(delivery)
+
+    async def _acknowledge(self, places: Sequence[Place]) -> None:
+        flat = [part for place in places for part in place]
+        with suppress(GroupMissing):  # the server lost it: nothing is held
+            await self._server.call("ack", self._streams, self._group, self._id, *flat)
 
     async def finish(self, delivery: HeldDelivery, how: str, *more: str | int) -> None:
         """End a delivery; void when somebody else has it by now."""
@@ -123,9 +136,7 @@ class Member:
         await self.finish(delivery, "bury", letter, delivery.attempt, error)
 
     async def _wanted(self, limit: int) -> tuple[list[HeldDelivery], float]:
-        task = self._server.start(self._claim(limit))
-        self._claims.add(task)
-        task.add_done_callback(self._claims.discard)
+        task = self._start(self._claim(limit))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -142,9 +153,13 @@ class Member:
             with suppress(BackendError):
                 await self._release()
 
-        task = self._server.start(hand_back(claim.result()[0]))
-        self._claims.add(task)
-        task.add_done_callback(self._claims.discard)
+        self._start(hand_back(claim.result()[0]))
+
+    def _start(self, job: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = self._server.start(job)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
 
     async def _claim(self, limit: int) -> tuple[list[HeldDelivery], float]:
         try:
@@ -220,7 +235,7 @@ class HeldDelivery:
     event: Envelope
     attempt: int
 
-    def __init__(self, member: Member, place: tuple[int, str, int], *, name: str) -> None:
+    def __init__(self, member: Member, place: Place, *, name: str) -> None:
         self.place = place
         self.name = name
         self._member = member
@@ -231,7 +246,7 @@ class HeldDelivery:
         return self.place[0]
 
     async def ack(self) -> None:
-        await self._member.finish(self, "ack")
+        await self._member.ack(self)
 
     async def retry(self, after: float, *, counted: bool = True) -> None:
         await self._member.finish(self, "retry", math.ceil(max(0.0, after) * MICROS), self.attempt + int(counted))
