@@ -83,7 +83,9 @@ class Burials(Conformance):
         for one, group in zip(sent, (GROUP, OTHER, GROUP), strict=True):
             await _bury(backend, group, [one])
         listed = await backend.dead_letters(10)
-        assert [(letter.event, letter.group) for letter in listed] == list(zip(sent, (GROUP, OTHER, GROUP), strict=True))
+        assert [(letter.event, letter.group) for letter in listed] == list(
+            zip(sent, (GROUP, OTHER, GROUP), strict=True)
+        )
         assert len({letter.id for letter in listed}) == 3
         assert await backend.dead_letters(2) == listed[:2]
 
@@ -127,7 +129,18 @@ class Burials(Conformance):
     @promise()
     async def test_an_unknown_dead_letter_is_none(self, backend: Bus) -> None:
         """Replaying or dropping what is no dead letter says so, whatever the id looks like."""
-        strange = ["0", "1", "nonsense", "-1:payments", f"{'9' * 30}:{GROUP}", "9" * 30, "🎟:é", "a b", "../..", "x" * 500]
+        strange = [
+            "0",
+            "1",
+            "nonsense",
+            "-1:payments",
+            f"{'9' * 30}:{GROUP}",
+            "9" * 30,
+            "🎟:é",
+            "a b",
+            "../..",
+            "x" * 500,
+        ]
         for id in strange:
             assert not await backend.replay_dead_letter(id), id
             assert not await backend.drop_dead_letter(id), id

@@ -11,7 +11,7 @@ from ticketkit.testing.conformance.conformance import Conformance
 from ticketkit.testing.conformance.promise import promise
 
 if TYPE_CHECKING:
-    from ticketkit.backends.bus import Bus
+    from ticketkit.backends.bus import Bus, Delivery
 
 TEXTS: Final = {
     "empty": "",
@@ -55,7 +55,7 @@ class Carrying(Conformance):
         """Odd Unicode in ids, subjects and bodies arrives exactly as it was sent."""
         sent = [
             event(
-                id=f"{name} {text}" or name,
+                id=f"{name} {text}",
                 subject=f"{name}{text}",
                 correlationid=text,
                 causationid=text or None,
@@ -86,7 +86,7 @@ class Carrying(Conformance):
             sent = events(12)
             await backend.publish(sent)
             for one in (member, ear):
-                found = []
+                found: list[Delivery] = []
                 for limit in (1, 2, 3, 6):
                     some = await one.receive(limit)
                     assert 1 <= len(some) <= limit
@@ -107,5 +107,3 @@ class Carrying(Conformance):
                 await heard[-2].bury("not for dead letters")
             assert ids(heard) == ids(sent)
         assert await backend.dead_letters(1) == []
-
-

@@ -102,7 +102,9 @@ class Members(Conformance):
         for number in range(4 * stress):
             async with Worker(BackendKind.BUS, target, f"{workers.__name__}:handle", GROUP) as worker:
                 assert await worker.hear() == "ready"
-                await backend.publish(sent[100 + number * 200 // (4 * stress) : 100 + (number + 1) * 200 // (4 * stress)])
+                await backend.publish(
+                    sent[100 + number * 200 // (4 * stress) : 100 + (number + 1) * 200 // (4 * stress)]
+                )
                 with anyio.move_on_after(random.uniform(0, 0.3)):  # noqa: S311 - chance, no secret
                     while True:
                         await worker.hear()

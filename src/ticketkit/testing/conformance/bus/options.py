@@ -116,7 +116,7 @@ class Options(Conformance):
 
     @promise()
     async def test_a_burial_of_what_was_handed_over_is_told(self, backend: Bus) -> None:
-        """An event that a group buries is settled with the error once all ended it, and is no dead letter of the bus."""
+        """A burial settles an event with its error once all ended it, and makes no dead letter of the bus."""
         bus = _hands_over(backend)
         settled: list[tuple[str, str | None]] = []
         async with backend.subscribe(GROUP, [ORDER]) as one, backend.subscribe(OTHER, [ORDER]) as other:

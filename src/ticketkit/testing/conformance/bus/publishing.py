@@ -9,7 +9,17 @@ import anyio
 
 from ticketkit.backends.spec import BackendKind, Capability
 from ticketkit.testing.conformance.bus import workers
-from ticketkit.testing.conformance.bus.post import GROUP, ORDER, acknowledge, events, ids, known, nothing, take, take_all
+from ticketkit.testing.conformance.bus.post import (
+    GROUP,
+    ORDER,
+    acknowledge,
+    events,
+    ids,
+    known,
+    nothing,
+    take,
+    take_all,
+)
 from ticketkit.testing.conformance.conformance import Conformance, Opener
 from ticketkit.testing.conformance.promise import promise
 from ticketkit.testing.conformance.worker import Worker

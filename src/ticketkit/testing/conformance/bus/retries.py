@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import anyio
+import anyio.lowlevel
 
 from ticketkit.backends.errors import BackendError
 from ticketkit.backends.spec import Capability
@@ -204,7 +205,7 @@ class Retries(Conformance):
                     await anyio.sleep(0.005)
                     await backend.publish([one])
                     for _ in range(number % 4):
-                        await anyio.sleep(0)
+                        await anyio.lowlevel.checkpoint()
                     await anyio.sleep(0.002 * (number % 5))
                     tasks.cancel_scope.cancel()
             missing = [one for one in sent if one.id not in got]

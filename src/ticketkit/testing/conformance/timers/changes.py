@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.lowlevel
 
 from ticketkit.backends.timers import Due
 from ticketkit.testing.conformance.conformance import Conformance
@@ -110,7 +111,7 @@ class Changes(Conformance):
                 found = {timer.key for timer in await backend.claim(3, LEASE)}
                 assert not found & before, "a cancelled timer fired"
                 fired.update(found)
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
 
         async with anyio.create_task_group() as tasks:
             for start in range(4):
@@ -128,9 +129,8 @@ class Changes(Conformance):
         due = ago(1)
         async with anyio.create_task_group() as tasks:
             for number, timer in enumerate(old):
-                calls = [(_done, timer, due), (_schedule, timer, due)]
-                for call, *arguments in calls if number % 2 else reversed(calls):
-                    tasks.start_soon(call, backend, *arguments)
+                for call in (_done, _schedule) if number % 2 else (_schedule, _done):
+                    tasks.start_soon(call, backend, timer, due)
         found = await claimed(backend, len(keys))
         assert {(timer.key, timer.due) for timer in found} == {(key, due) for key in keys}
 

@@ -82,9 +82,7 @@ class Claims(Conformance):
         await _race(backend, [backend] * 8, 200 * stress)
 
     @promise(needs=[Capability.MULTI_PROCESS])
-    async def test_two_processes_never_get_the_same_timer(
-        self, backend: Timers, opener: Opener, stress: int
-    ) -> None:
+    async def test_two_processes_never_get_the_same_timer(self, backend: Timers, opener: Opener, stress: int) -> None:
         """Claimers in several processes never get the same timer while the lease lasts."""
         async with opener() as second, opener() as third:
             await _race(backend, [backend, second, third] * 3, 200 * stress)

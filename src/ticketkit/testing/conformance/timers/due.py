@@ -16,7 +16,7 @@ from ticketkit.testing.conformance.promise import promise
 from ticketkit.testing.conformance.timers.alarms import LEASE, ago, ahead, claimed, finish, nothing, now, schedule_all
 
 if TYPE_CHECKING:
-    from ticketkit.backends.timers import Timers
+    from ticketkit.backends.timers import Due, Timers
 
 
 class DueTimes(Conformance):
@@ -58,7 +58,7 @@ class DueTimes(Conformance):
         dues = [start + timedelta(milliseconds=number) for number in range(5000)]
         random.Random(7).shuffle(dues)  # noqa: S311 - chance, no secret
         await schedule_all(backend, ((f"order-{number}", due) for number, due in enumerate(dues)))
-        found = []
+        found: list[Due] = []
         while page := await backend.claim(700, LEASE):
             assert len(page) <= 700
             found += page
@@ -68,7 +68,9 @@ class DueTimes(Conformance):
     @promise()
     async def test_due_times_and_keys_come_back_as_scheduled(self, backend: Timers) -> None:
         """Due times to the microsecond, also of long ago, and odd keys come back exactly as they were scheduled."""
-        dues = {f"{name}{text}": ago(50).replace(microsecond=999_999 - n) for n, (name, text) in enumerate(TEXTS.items())}
+        dues = {
+            f"{name}{text}": ago(50).replace(microsecond=999_999 - n) for n, (name, text) in enumerate(TEXTS.items())
+        }
         dues["long ago"] = datetime(1970, 1, 1, 0, 0, 0, 1, tzinfo=UTC)
         dues["x" * 200] = datetime(2001, 9, 9, 1, 46, 40, 123457, tzinfo=UTC)
         await schedule_all(backend, dues.items())
@@ -144,7 +146,7 @@ async def _woken(waiting: Timers, scheduling: Timers) -> None:
     start = time.monotonic()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(later)
-        found = []
+        found: list[Due] = []
         while not found and time.monotonic() - start < 8:
             await waiting.wait(8)
             found = list(await waiting.claim(1, LEASE))
