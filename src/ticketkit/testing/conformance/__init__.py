@@ -7,7 +7,8 @@ return Target(url=my_server.url, reset=my_server.empty)
 """
 
 from ticketkit.testing.conformance.conformance import Conformance
+from ticketkit.testing.conformance.payments import PaymentConformance, PaymentTarget, Stage, Tokens
 from ticketkit.testing.conformance.promise import Gap, known_gap
 from ticketkit.testing.conformance.target import Target
 
-__all__ = ["Conformance", "Gap", "Target", "known_gap"]
+__all__ = ["Conformance", "Gap", "PaymentConformance", "PaymentTarget", "Stage", "Target", "Tokens", "known_gap"]
