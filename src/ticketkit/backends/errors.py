@@ -49,7 +49,16 @@ class CapabilityNotSupported(BackendError):
 
 
 class Misconfigured(BackendError):
-    """Settings, credentials or schema of a backend are wrong: people must act."""
+    """Settings, credentials or schema of a backend are wrong: people must act.
+
+    Attributes:
+        what: What is wrong.
+        mend: The line that mends it, if there is one; the message has both.
+    """
+
+    def __init__(self, message: str, *, mend: str = "") -> None:
+        super().__init__(f"{message} {mend}".strip())
+        self.what, self.mend = message, mend
 
 
 class BadWebhook(BackendError):
