@@ -11,6 +11,7 @@ from ticketkit.cli.loaded import loaded
 
 COMMANDS: Final = {
     "dead": "ticketkit.cli.dead:dead",
+    "doctor": "ticketkit.cli.doctor:doctor",
     "events": "ticketkit.cli.events:events",
     "import": "ticketkit.cli.importing:import_",
     "keys": "ticketkit.cli.keys:keys",

@@ -4,7 +4,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from ticketkit.backends.errors import Misconfigured
-from ticketkit.backends.spec import API_VERSION, BackendKind
+from ticketkit.backends.spec import BackendKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,7 @@ def not_found(kind: BackendKind, scheme: str, plugins: Sequence[Plugin]) -> Misc
         if (kind, scheme) in plugin.claimed or (distribution and distribution == plugin.distribution):
             return Misconfigured(
                 f"Plugin {plugin.name}, for the {kind} scheme {scheme!r}, can't be used: {plugin.broken}",
-                mend=mend_of(plugin),
+                mend=plugin.mend,
             )
     message = f"No plugin has the {kind} scheme {scheme!r}."
     if install and distribution not in {plugin.distribution for plugin in plugins}:
@@ -51,15 +51,3 @@ def not_found(kind: BackendKind, scheme: str, plugins: Sequence[Plugin]) -> Misc
     if suspects := [f"{plugin.name} ({plugin.broken})" for plugin in plugins if plugin.broken and not plugin.claimed]:
         message += f" These plugins are broken and may have it: {'; '.join(suspects)}"
     return Misconfigured(message)
-
-
-def mend_of(plugin: Plugin) -> str:
-    """What to do about a broken plugin; empty when nobody but its author can say."""
-    versions = [backend.api_version for backend in plugin.backends]
-    if any(version > API_VERSION for version in versions):
-        return "Install a newer ticketkit: pip install --upgrade ticketkit"
-    if plugin.distribution is None:
-        return ""
-    if any(version < API_VERSION - 1 for version in versions):
-        return f"Install a newer one: pip install --upgrade {plugin.distribution}"
-    return f"Install it anew: pip install --force-reinstall {plugin.distribution}"

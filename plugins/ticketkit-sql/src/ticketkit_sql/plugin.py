@@ -9,9 +9,11 @@ from ticketkit.backends.spec import Backend, BackendKind, Capability, Context
 from ticketkit_sql.settings import SETTINGS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     import click
+
+    from ticketkit.backends.findings import Finding
 
 _SHARED: Final = frozenset({Capability.DURABLE, Capability.MULTI_PROCESS})
 _FILE: Final = {name: SETTINGS[name] for name in ("migrate", "busy", "readers", "synchronous")}
@@ -27,6 +29,7 @@ def ticketkit_backends() -> list[Backend]:
             capabilities=_SHARED,
             open=_storage,
             settings=_FILE,
+            check=_check_file,
         ),
         Backend(
             kind=BackendKind.TIMERS,
@@ -35,6 +38,7 @@ def ticketkit_backends() -> list[Backend]:
             capabilities=_SHARED,
             open=_timers,
             settings=_FILE,
+            check=_check_file,
         ),
         Backend(
             kind=BackendKind.BUS,
@@ -43,6 +47,7 @@ def ticketkit_backends() -> list[Backend]:
             capabilities=_SHARED,
             open=_bus,
             settings=SETTINGS,
+            check=_check_file,
         ),
     ]
 
@@ -76,3 +81,9 @@ async def _bus(url: str, context: Context) -> AsyncIterator[Any]:
 
     async with open_bus(url, context) as bus:
         yield bus
+
+
+async def _check_file(url: str, _context: Context) -> Sequence[Finding]:
+    from ticketkit_sql.file_check import check_file
+
+    return await check_file(url)
