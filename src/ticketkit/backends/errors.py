@@ -13,7 +13,12 @@ TicketkitError
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ticketkit.domain.errors import TicketkitError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class BackendError(TicketkitError):
@@ -63,3 +68,17 @@ class Misconfigured(BackendError):
 
 class BadWebhook(BackendError):
     """The webhook is not from the provider, or too old, or from the future."""
+
+
+class Unimplemented(Exception):
+    """A method of a backend that is still to be written. No error of a backend: it speaks to the backend's author.
+
+    `ticketkit new-plugin` writes it into every method, and the conformance kit shows it in one line.
+
+    Args:
+        method: Itself: `raise Unimplemented(self.publish)`. The first sentence of its docstring says what it must do.
+    """
+
+    def __init__(self, method: Callable[..., object]) -> None:
+        first = " ".join((method.__doc__ or "").partition("\n\n")[0].split())
+        super().__init__(f"{method.__qualname__} is to be written: {first}")

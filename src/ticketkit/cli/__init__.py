@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "events": "ticketkit.cli.events:events",
     "import": "ticketkit.cli.importing:import_",
     "keys": "ticketkit.cli.keys:keys",
+    "new-plugin": "ticketkit.cli.new_plugin:new_plugin",
     "plugins": "ticketkit.cli.plugins:plugins",
     "serve": "ticketkit.cli.serve:serve",
 }
