@@ -8,6 +8,7 @@ return Target(url=my_server.url, reset=my_server.empty)
 
 from ticketkit.testing.conformance.conformance import Conformance
 from ticketkit.testing.conformance.promise import Gap, known_gap
+from ticketkit.testing.conformance.storage import StorageConformance
 from ticketkit.testing.conformance.target import Target
 
-__all__ = ["Conformance", "Gap", "Target", "known_gap"]
+__all__ = ["Conformance", "Gap", "StorageConformance", "Target", "known_gap"]
