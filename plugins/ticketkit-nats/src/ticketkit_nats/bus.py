@@ -44,7 +44,7 @@ class NatsBus:
         self.connection = connection
         self.clock = context.clock
         self.state = State(connection)
-        self.groups = Groups(connection, self.state, context.new_id)
+        self.groups = Groups(connection, self.state)
         self._new_id = context.new_id
         self._subjects = Subjects(connection.settings.prefix)
         self._publisher = Publisher(connection)

@@ -32,6 +32,7 @@ OLDEST: Final = (2, 10)
 """Oldest server: consumers with several filters and metadata."""
 _PING: Final = 5
 """Seconds between two pings; after two without an answer the connection counts as lost."""
+_NOTED: Final = 1.0
 _CLOSE: Final = 2.0
 
 
@@ -118,6 +119,24 @@ class Connection:
             if error.err_code in passing:
                 raise
             raise faults.translated(error, self.settings) from error
+
+    async def tell(self, subject: str, payload: bytes) -> None:
+        """Say how a delivery ended, and wait until the server has taken note.
+
+        It gives no answer for what it does not count as begun any more: because it was killed and forgot, or because
+        the first of two tries had arrived. Then it is enough that it is there.
+
+        Raises:
+            Unavailable: It is not.
+        """
+        client = await self.client()
+        patience = min(_NOTED, self.settings.timeout)
+        try:
+            await self.run(client, lambda: client.request(subject, payload, patience), within=patience + 1)
+        except Unavailable as error:
+            if not isinstance(error.__cause__, nats.errors.TimeoutError | nats.errors.NoRespondersError):
+                raise
+            await self.send([])
 
     async def send(self, messages: list[tuple[str, bytes]]) -> None:
         """Send messages that nobody answers, and wait until the server has them.

@@ -31,9 +31,9 @@ def encoded(text: str) -> str:
     return _ODD.sub(lambda odd: "~" if odd[0] == "." else "".join(f"={byte:02X}" for byte in odd[0].encode()), text)
 
 
-def consumer_of(group: str, name: str) -> str:
-    """Name of the consumer that keeps a group's place among the events of one name."""
-    return f"{encoded(group)}+{encoded(name)}"
+def consumer_of(group: str, name: str, epoch: int = 0) -> str:
+    """Name of the consumer that keeps a group's place among the events of one name, after so many moves."""
+    return f"{encoded(group)}+{encoded(name)}" + (f"+{epoch}" if epoch else "")
 
 
 @dataclass(frozen=True, slots=True)
