@@ -17,7 +17,7 @@ from ticketkit_nats.member import Member
 from ticketkit_nats.publisher import Outgoing, Publisher, StreamMissing
 from ticketkit_nats.settings import Settings
 from ticketkit_nats.state import State
-from ticketkit_nats.subjects import Subjects, headers_of
+from ticketkit_nats.subjects import Subjects, message_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
@@ -55,7 +55,7 @@ class NatsBus:
         if not events:
             return
         run = self._new_id()
-        messages = [Outgoing(self._subjects.of(event), event.data, self._headers(event, run)) for event in events]
+        messages = [self._message(event, run) for event in events]
         try:
             await self._publisher.publish(messages)
         except BaseException as error:
@@ -67,13 +67,13 @@ class NatsBus:
             for event in events:
                 self._failed.pop(event.id, None)
 
-    def _headers(self, event: Envelope, run: str) -> dict[str, str]:
+    def _message(self, event: Envelope, run: str) -> Outgoing:
         # The server drops what it stored under the same Nats-Msg-Id not long ago. That is wanted of a publish that is
         # tried again because its answer was lost, and of nothing else: an event that is published anew after it had
         # arrived (`ticketkit events replay`) has to arrive again.
-        headers = headers_of(event)
+        payload, headers = message_of(event)
         headers["Nats-Msg-Id"] = f"{event.id}:{self._failed.get(event.id, run)}"
-        return headers
+        return Outgoing(self._subjects.of(event), payload, headers)
 
     def _remember(self, events: Sequence[Envelope], run: str) -> None:
         for event in events:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from nats.js import api
 from nats.js.errors import APIError
 
+from ticketkit.backends.errors import Unavailable
 from ticketkit_nats import streams
 from ticketkit_nats.faults import CONSUMER_NOT_FOUND
 from ticketkit_nats.state import Place, State
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from ticketkit_nats.connection import Connection
 
+_MOVES: Final = 10
 _MISSING: Final = frozenset({CONSUMER_NOT_FOUND})
 
 
@@ -82,18 +84,20 @@ class Groups:
             raise LookupError(f"There is no group {group!r} on this bus.")
         first = sequence if sequence is not None else await self._first_since(since)
         for name in names:
-            while not await self._move(group, name, first):
-                pass  # somebody else wrote the place meanwhile
+            await self._move(group, name, first)
             await self.join(group, name)
 
-    async def _move(self, group: str, name: str, first: int) -> bool:
-        known = await self._state.place(group, name)
-        if known is None:
-            return True
-        place, number = known
-        info = await self._info(place)
-        start = max(1, min(first, _next(info) if info is not None else place.start))
-        return await self._state.set_place(replace(place, start=start, epoch=place.epoch + 1), over=number)
+    async def _move(self, group: str, name: str, first: int) -> None:
+        for _ in range(_MOVES):
+            known = await self._state.place(group, name)
+            if known is None:
+                return
+            place, number = known
+            info = await self._info(place)
+            start = max(1, min(first, _next(info) if info is not None else place.start))
+            if await self._state.set_place(replace(place, start=start, epoch=place.epoch + 1), over=number):
+                return
+        raise Unavailable(f"The place of group {group!r} among {name} is being written by somebody else.")
 
     async def _place(self, group: str, name: str) -> Place:
         known = await self._state.place(group, name)

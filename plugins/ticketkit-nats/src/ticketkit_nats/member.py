@@ -253,7 +253,7 @@ class Member:
 
     async def _delivery(self, message: Msg) -> Delivery | None:
         try:
-            event = event_of(message.headers, message.data)
+            event = event_of(message.data, message.headers)
         except MalformedEvent as error:
             await self._foreign(message, error)
             return None
