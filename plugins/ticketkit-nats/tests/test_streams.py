@@ -1,12 +1,13 @@
 """What is checked at start, and what is said of it."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from nats.aio.client import Client
 from nats.js import api
+from nats.js.errors import APIError
 
 from ticketkit.backends.errors import Misconfigured, Unavailable
 from ticketkit.backends.spec import BackendKind, Capability, Context
@@ -23,7 +24,7 @@ Make = Callable[..., Envelope]
 
 
 @pytest.fixture
-def plain() -> Iterator[Callable[[str], Any]]:
+def plain() -> Callable[..., Any]:
     """A client of nats-py, for what others do on the server."""
 
     async def ask(url: str, work: Callable[[Any], Any]) -> Any:
@@ -34,7 +35,7 @@ def plain() -> Iterator[Callable[[str], Any]]:
         finally:
             await client.close()
 
-    yield ask  # type: ignore[misc]
+    return ask
 
 
 async def opened(url: str) -> None:
@@ -70,7 +71,7 @@ async def test_streams_are_made_as_the_url_says(bus: NatsBus, nats_url: str, str
     ],
 )
 async def test_a_stream_of_another_kind_is_told_with_what_mends_it_and_left_alone(
-    url: str, stream: str, plain: Any, made: dict[str, Any], said: str, mend: str
+    url: str, stream: str, plain: Any, *, made: dict[str, Any], said: str, mend: str
 ) -> None:
     values = {"name": stream, "subjects": [f"{stream}.>"], **made}
     values["subjects"] = [subject.format(stream) for subject in values["subjects"]]
@@ -144,7 +145,7 @@ def test_an_old_server_is_told() -> None:
 
 async def test_too_few_servers_for_the_replicas_are_unavailable_not_misconfigured() -> None:
     settings = Settings.of("nats://localhost?replicas=3")
-    error = faults.translated(faults.nats.js.errors.APIError(400, "no suitable peers", 10005), settings)
+    error = faults.translated(APIError(400, "no suitable peers", 10005), settings)
     assert isinstance(error, Unavailable)
     assert "replicas=3" in str(error)
 

@@ -97,8 +97,8 @@ async def acknowledges_before_fsync(monitor: str) -> Finding | None:
         return None
     seconds = int(config.get("sync_interval", _EVERY * 1_000_000_000)) // 1_000_000_000
     return Finding(
-        f"NATS acknowledges before fsync: it writes through every {seconds} s, and what it acknowledged since then may be "
-        "gone after power loss or a crash of the operating system (a killed process loses nothing).",
+        f"NATS acknowledges before fsync: it writes through every {seconds} s, and what it acknowledged since then may "
+        "be gone after power loss or a crash of the operating system (a killed process loses nothing).",
         "put `sync_interval: always` into the jetstream block of the server's configuration",
         fatal=False,
     )

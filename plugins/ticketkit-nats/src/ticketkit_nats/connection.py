@@ -33,7 +33,7 @@ OLDEST: Final = (2, 10)
 _PING: Final = 5
 """Seconds between two pings; after two without an answer the connection counts as lost."""
 _NOTED: Final = 1.0
-_CLOSE: Final = 2.0
+_CLOSE: Final = 1.0
 
 
 class Connection:
@@ -178,6 +178,7 @@ class Connection:
 
     async def _connect_to(self, server: str) -> Client:
         client = Client()
+        credentials = faults.credentials(self.settings, client)
         connecting = True
 
         async def failed(error: Exception) -> None:
@@ -203,7 +204,7 @@ class Connection:
                     max_outstanding_pings=1,
                     error_cb=failed,
                     closed_cb=gone,
-                    **faults.credentials(self.settings, client),
+                    **credentials,
                 )
             connecting = False
             faults.check_server(client, self.settings, oldest=OLDEST)
@@ -213,7 +214,7 @@ class Connection:
             if isinstance(error, BackendError):
                 raise
             if isinstance(error, nats.errors.Error | OSError | TimeoutError):
-                raise faults.of_connecting(error, self.settings) from error
+                raise faults.of_connecting(error, client, self.settings) from error
             raise
         return client
 
