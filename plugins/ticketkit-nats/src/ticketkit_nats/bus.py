@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import anyio
 
+from ticketkit.backends.errors import Unavailable
 from ticketkit.backends.spec import Capability, Context
 from ticketkit_nats import streams
 from ticketkit_nats.connection import Connection
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ticketkit.backends.bus import DeadLetter, Subscription
     from ticketkit.events.envelope import Envelope
 
+_MEND: Final = 1.0
 _REMEMBERED: Final = 100_000
 """Most events of which it is remembered that their last publish failed."""
 
@@ -61,7 +63,8 @@ class NatsBus:
         except BaseException as error:
             self._remember(events, run)
             if isinstance(error, StreamMissing):
-                await streams.ensure(self.connection)
+                with anyio.move_on_after(_MEND), suppress(Unavailable):  # its leader may just be elected
+                    await streams.ensure(self.connection)
             raise
         if self._failed:
             for event in events:
