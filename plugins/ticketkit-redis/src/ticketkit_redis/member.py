@@ -66,15 +66,12 @@ class Member:
         self._acks = Acks(self._acknowledge, self._start)
         self._turn = 0
         self._rescue_at: datetime | None = None
-        self._unsure = False
+        self._claiming = asyncio.Lock()
+        self._unsure_until: datetime | None = None
 
-    async def join(self, *, start: str = "$") -> None:
-        """Make the group where it is not there.
-
-        Args:
-            start: From where: `$` is from now on, `0` all that is there.
-        """
-        await self._server.call("join", self._streams, self._group, start)
+    async def join(self) -> None:
+        """Make the group where it is not there: from now on it gets what is published."""
+        await self._server.call("join", self._streams, self._group, "$")
         self._bell.add(self._ear)
 
     async def receive(self, limit: int) -> Sequence[Delivery]:
@@ -149,9 +146,8 @@ class Member:
 
         async def hand_back(found: Sequence[HeldDelivery]) -> None:
             for delivery in found:
-                self._held.discard(delivery)
-            with suppress(BackendError):
-                await self._release()
+                with suppress(BackendError):  # then its lease ends: nobody refers to it any more
+                    await self.finish(delivery, "retry", 0, delivery.attempt)
 
         self._start(hand_back(claim.result()[0]))
 
@@ -162,22 +158,31 @@ class Member:
         return task
 
     async def _claim(self, limit: int) -> tuple[list[HeldDelivery], float]:
-        try:
-            if self._unsure:
-                await self._release()
-            next_due, rows = await self._take(limit)
-        except GroupMissing:
-            await self._join_again()
-            return [], 0
-        except BackendError:
-            # It may have been done, and only the answer lost: then it is ours, and nobody knows it.
-            self._unsure = True
-            raise
-        self._unsure = False
-        found = [delivery for row in rows if (delivery := await self._read(row)) is not None]
-        self._held.update(found)
+        async with self._claiming:
+            try:
+                await self._recover()
+                next_due, rows = await self._take(limit)
+            except GroupMissing:
+                await self._join_again()
+                return [], 0
+            except BackendError:
+                self._unsure_until = self._clock.now() + timedelta(seconds=2 * self._server.settings.timeout)
+                raise
+            found = [delivery for row in rows if (delivery := await self._read(row)) is not None]
+            self._held.update(found)
         pause = 0.0 if rows else next_due / MICROS if next_due >= 0 else LOOK
         return found, pause
+
+    async def _recover(self) -> None:
+        """Give back what was claimed while only the answer was lost: it is ours, and nobody knows it.
+
+        A frozen server may run such a claim later, even after the first one that is answered again.
+        """
+        if self._unsure_until is None:
+            return
+        await self._release()
+        if self._clock.now() >= self._unsure_until:
+            self._unsure_until = None
 
     async def _take(self, limit: int) -> tuple[int, list[Any]]:
         now = self._clock.now()
@@ -195,7 +200,7 @@ class Member:
 
     async def _join_again(self) -> None:
         log.warning("group %s was lost by the server, and is made anew: all that is still there comes", self._group)
-        await self.join(start="0")
+        await self._server.call("join", self._streams, self._group, "0")
 
     async def _read(self, row: Any) -> HeldDelivery | None:
         number, id, times, attempt, attributes, body = row
@@ -207,7 +212,8 @@ class Member:
         except MalformedEvent as error:
             log.error("entry %s of %s is set aside: %s", place[1], self._streams[stream - 1], error)  # noqa: TRY400 - the reason is the message
             set_aside = HeldDelivery(self, place, name=self._names[index])
-            await self.finish(set_aside, "malformed")
+            with suppress(BackendError):  # then it comes again
+                await self.finish(set_aside, "malformed")
             return None
         delivery = HeldDelivery(self, place, name=self._names[index])
         delivery.event, delivery.attempt = event, int(attempt)
