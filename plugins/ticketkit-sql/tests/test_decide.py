@@ -237,7 +237,7 @@ async def test_while_another_process_writes_for_too_long_nothing_happens(market:
 
 async def test_a_full_disk_is_said_to_be_unavailable_and_harms_nothing(market: Any) -> None:
     (ticket,) = await market.offer()
-    connection = market.storage._writer._connection
+    connection = market.storage._database.writer._connection
     connection.exec_driver_sql("PRAGMA max_page_count = 1")
     big = [market.offer(100) for _ in range(3)]
     results = await asyncio.gather(*big, return_exceptions=True)
@@ -255,7 +255,7 @@ async def test_a_commit_without_an_answer_is_looked_up(
     from sqlalchemy.exc import OperationalError
 
     (ticket,) = await market.offer()
-    dialect = market.storage._writer._dialect
+    dialect = market.storage._database.writer._dialect
     commit = dialect.commit
 
     def lost(connection: Any) -> None:
