@@ -62,9 +62,7 @@ class _Round:
     plain: float
 
 
-def measure(
-    *, rounds: int = 3, seconds: float = 2.0, in_flight: Sequence[int] = IN_FLIGHT
-) -> dict[str, Any]:
+def measure(*, rounds: int = 3, seconds: float = 2.0, in_flight: Sequence[int] = IN_FLIGHT) -> dict[str, Any]:
     """Measure both, by turns.
 
     Args:

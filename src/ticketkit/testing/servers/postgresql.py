@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from ticketkit.testing.servers.server import HOST, Server, program
+from ticketkit.testing.servers.server import HOST, Server, ServerFailed, program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,14 +92,18 @@ class PostgreSQL(Server):
             shutil.chown(self._data, UNPRIVILEGED)
             self.folder.chmod(0o711)
         initdb: list[str | Path] = [_programs() / "initdb", "-D", self._data, "-U", USER, "-A", "trust", "-E", "UTF8"]
-        subprocess.run(
+        done = subprocess.run(
             [*initdb, "--locale=C", "--no-sync"],
-            check=True,
+            check=False,
             capture_output=True,
+            text=True,
             timeout=60,
             cwd=self.folder,
             **options,
         )
+        if done.returncode != 0:
+            shutil.rmtree(self._data)  # or the next start would take it for a cluster
+            raise ServerFailed(f"{self.NAME} can't be set up in {self._data}: {done.stderr.strip()}")
 
     def command(self) -> Sequence[str | Path]:
         settings = {"listen_addresses": HOST, "unix_socket_directories": "", **self._settings}

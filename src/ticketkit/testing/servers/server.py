@@ -119,7 +119,13 @@ class Server(ABC):
             self.prepare()
             with self.log.open("ab") as log:
                 self._child = subprocess.Popen(
-                    self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder, **self.options()
+                    self.command(),
+                    stdout=log,
+                    stderr=log,
+                    stdin=subprocess.DEVNULL,
+                    cwd=self.folder,
+                    start_new_session=True,  # Ctrl-C at the terminal is for who started it, and needs it still
+                    **self.options(),
                 )
             self._wait()
         return self
