@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
@@ -24,7 +25,7 @@ from ticketkit_marketplace.demo.plain_sql import check_plainly
 from ticketkit_marketplace.demo.system import Shape, System, built
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from ticketkit.backends.storage import Storage
     from ticketkit_marketplace.demo.wire import Wire
@@ -89,6 +90,11 @@ class Plan:
     def disturbed(self) -> bool:
         """Whether anything is killed."""
         return self.kill or self.kill_server
+
+    @property
+    def limited(self) -> bool:
+        """Whether limits apply: the figures of PostgreSQL, buses and five processes depend on the machine far more."""
+        return self.backends == "sqlite" and self.processes is Shape.ONE
 
 
 @dataclass(slots=True, kw_only=True)
@@ -184,12 +190,14 @@ async def _perform(
     rush = await _find_tickets(plan, wire)
     stage.begin(f"Signing {plan.buyers:,} buyers up", plan.buyers)
     accounts = await sign_up(wire, plan.buyers, prefix="buyer", on_step=stage.step)
+    stage.begin("Waiting until everything that was listed is published", None)
+    await _until(partial(_published, storages))
     stage.begin(f"{plan.buyers:,} buyers go for {len(rush.wanted):,} tickets", len(rush.wanted))
     began = perf_counter()
     disturbance = await _rush(plan, stage, rush, accounts, system)
     rush_seconds = perf_counter() - began
     stage.begin("Waiting for the last locks to end and the last events to be handled", None)
-    await _settled(storages)
+    await _until(partial(_still, storages))
     rss = system.rss()
     wire.close()
     stage.begin("Stopping the marketplace, and checking the books", None)
@@ -333,14 +341,18 @@ async def _rush(plan: Plan, stage: Stage, rush: Rush, accounts: list[Account], s
     return found
 
 
-async def _settled(storages: Mapping[Boundary, Storage]) -> None:
-    """Wait until nothing is under way in any process; what still is when the time is over, the invariants name."""
+async def _until(look: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until it is so; what is still missing when the time is over, the invariants name."""
     try:
         async with asyncio.timeout(_SETTLE):
-            while not await _still(storages):
+            while not await look():
                 await asyncio.sleep(_LOOK)
     except TimeoutError:
         return
+
+
+async def _published(storages: Mapping[Boundary, Storage]) -> bool:
+    return not together([await storage.totals() for storage in set(storages.values())]).unpublished
 
 
 async def _still(storages: Mapping[Boundary, Storage]) -> bool:
