@@ -27,8 +27,8 @@ def env(tmp_path: Path) -> dict[str, str]:
 def test_a_purchase_an_expiry_a_sign_out_and_a_clean_stop(
     combination: str, shape: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    env = settings(combination, request, tmp_path) | {"TICKETKIT_HOLD": "PT2S"}
     names = SERVICES if shape == "five processes" else ("",)
+    env = settings(combination, request, tmp_path, apart=len(names) > 1) | {"TICKETKIT_HOLD": "PT2S"}
     with processes(env, *names) as running, httpx2.Client(timeout=20) as http:
         at = {name: process.url() for name, process in running.items()}
         at = dict.fromkeys(SERVICES, at[""]) if "" in at else at

@@ -34,6 +34,7 @@ class PostgreSQL(Server):
 
     NAME: ClassVar[str] = "PostgreSQL"
     STOP: ClassVar[signal.Signals] = signal.SIGINT  # "fast": connections are ended
+    ABANDON: ClassVar[signal.Signals] = signal.SIGQUIT  # "immediate"; a killed one leaves its children to themselves
 
     def __init__(
         self, folder: Path | None = None, *, port: int | None = None, settings: Mapping[str, str] | None = None
