@@ -99,9 +99,10 @@ class DueTimes(Conformance):
         """`wait` returns about when the next timer is due."""
         await backend.schedule("soon", ahead(0.5))
         start = time.monotonic()
-        (timer,) = await claimed(backend, within=5)
+        while not (found := await backend.claim(1, LEASE)):
+            await backend.wait(8)
+        assert [timer.key for timer in found] == ["soon"]
         assert time.monotonic() - start < 2.5
-        await backend.done(timer)
 
     @promise()
     async def test_waiting_ends_at_its_time(self, backend: Timers) -> None:
