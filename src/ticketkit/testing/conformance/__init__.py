@@ -6,9 +6,22 @@ def target(self, my_server):
 return Target(url=my_server.url, reset=my_server.empty)
 """
 
+from ticketkit.testing.conformance.bus import BusConformance
 from ticketkit.testing.conformance.conformance import Conformance
 from ticketkit.testing.conformance.payments import PaymentConformance, PaymentTarget, Stage, Tokens
 from ticketkit.testing.conformance.promise import Gap, known_gap
 from ticketkit.testing.conformance.target import Target
+from ticketkit.testing.conformance.timers import TimersConformance
 
-__all__ = ["Conformance", "Gap", "PaymentConformance", "PaymentTarget", "Stage", "Target", "Tokens", "known_gap"]
+__all__ = [
+    "BusConformance",
+    "Conformance",
+    "Gap",
+    "PaymentConformance",
+    "PaymentTarget",
+    "Stage",
+    "Target",
+    "TimersConformance",
+    "Tokens",
+    "known_gap",
+]
