@@ -75,7 +75,8 @@ def judge(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestRe
         report.longrepr = f"{name} passes now: take its known_gap away from {item.cls.__name__}."  # type: ignore[attr-defined]
     if report.when == "call" or not report.passed:
         verdict = verdict or _verdict(report)
-        report.user_properties.append((PROPERTY, _entry(item, name, verdict, report, gap)))
+        # As text: pytest-xdist sends no enumerations between processes.
+        report.user_properties.append((PROPERTY, json.dumps(_entry(item, name, verdict, report, gap))))
     return report
 
 
@@ -133,8 +134,7 @@ class Report:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note what one test said."""
-        found: list[Any] = [value for name, value in report.user_properties if name == PROPERTY]
-        self._entries += found
+        self._entries += [json.loads(str(value)) for name, value in report.user_properties if name == PROPERTY]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print known gaps and new promises that are not kept, and where the matrix is."""
