@@ -49,16 +49,23 @@ class Connector:
     def __init__(self, settings: PostgresSettings) -> None:
         self._settings = settings
         self._arguments = settings.arguments()
+        # Plans are kept as long as a connection, those of foreign keys too, and the first ones are made while tables
+        # are empty: reading a table from end to end must not look cheap.
+        plans = {"enable_seqscan": "off"}
+        self._by_key = {**self._arguments, "server_settings": {**self._arguments["server_settings"], **plans}}
 
-    async def connect(self) -> tuple[asyncpg.Connection[Any], Backend]:
+    async def connect(self, *, writing: bool = True) -> tuple[asyncpg.Connection[Any], Backend]:
         """Connect to a server that can be written.
+
+        Args:
+            writing: It is for rows that are found by their keys.
 
         Raises:
             Misconfigured: Wrong password or database, a server that is too old, or a standby.
             Unavailable: It does not answer.
         """
         try:
-            connection = await asyncpg.connect(**self._arguments)
+            connection = await asyncpg.connect(**(self._by_key if writing else self._arguments))
         except asyncpg.InvalidPasswordError as error:
             raise self._refused("does not take the password", "look at user and password in the URL") from error
         except asyncpg.InvalidAuthorizationSpecificationError as error:
@@ -76,11 +83,11 @@ class Connector:
             raise
         return connection, Backend(found["pid"], found["since"])
 
-    def engine(self, size: int) -> AsyncEngine:
+    def engine(self, size: int, *, writing: bool = False) -> AsyncEngine:
         """A pool of connections; one that the server has closed is replaced when it is taken."""
 
         async def creator(*_: Any, **__: Any) -> asyncpg.Connection[Any]:
-            connection, _backend = await self.connect()
+            connection, _backend = await self.connect(writing=writing)
             return connection
 
         engine = create_async_engine(

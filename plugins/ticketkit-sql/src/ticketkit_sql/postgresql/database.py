@@ -56,7 +56,7 @@ class PostgresDatabase:
         self.dialect = PostgresDialect()
         self._connector = Connector(settings)
         self._engine = self._connector.engine(settings.pool)
-        self._lonely = self._connector.engine(settings.alone)
+        self._lonely = self._connector.engine(settings.alone, writing=True)
         self._signals: dict[str, Signal] = {}
         self.decided = self.signal(DECIDED)
         self._tasks: set[asyncio.Task[Any]] = set()
