@@ -185,26 +185,14 @@ class Lane:
             raise error
         backend = self._backend
         self.disconnect()
+        ids = [work.ask.command.id for work in batch if _written(work)]
         try:
             assert backend is not None  # noqa: S101 - of the connection that was just lost
-            await self._connector.see_off(backend)
-            there = await self._on_record(batch)
+            there = bool(ids) and await self._connector.on_record(ids, backend)
         except BackendError as unknown:
             raise OutcomeUnknown(f"The commit's answer was lost, and so was the look-up of it: {unknown}") from error
         if not there:
             raise told(error) from error
-
-    async def _on_record(self, batch: Sequence[Work]) -> bool:
-        ids = [work.ask.command.id for work in batch if _written(work)]
-        if not ids:
-            return False
-        try:
-            connection = await self._connected()
-            known = await connection.fetchval("SELECT count(*) FROM ticketkit_commands WHERE id = ANY ($1)", ids)
-        except ERRORS as error:
-            self.disconnect()
-            raise told(error) from error
-        return int(known) == len(ids)  # all of them, for they were one commit
 
     def _answer(self, batch: Sequence[Work], attempt: Attempt) -> list[Work]:
         if attempt.tells:
