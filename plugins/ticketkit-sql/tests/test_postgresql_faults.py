@@ -186,7 +186,9 @@ async def test_a_lost_answer_of_a_commit_is_looked_up(
                     proxy.cut()
 
         async with opened(market, url(server, port=proxy.port), checkpoint) as shop:
-            (ticket,) = await shop.offer()
+            # All of its connections have prepared their statements: what is lost is the answer of the commit.
+            ticket, *others = await shop.offer(21)
+            await asyncio.gather(*(shop.place(f"b{number}", other.id) for number, other in enumerate(others)))
             for lane in shop.storage._database._writer._lanes:
                 lane._careful = 5 if careful else 0
             armed = True
