@@ -76,7 +76,7 @@ async def in_transaction(market: Any) -> int:
 
 async def until(found: Any, seconds: float = 10) -> None:
     with anyio.fail_after(seconds):
-        while not await found():
+        while not await found():  # noqa: ASYNC110 - of what another process does nobody tells
             await anyio.sleep(0.02)
 
 

@@ -78,7 +78,7 @@ class Alone:
     async def _decide(self, connection: AsyncConnection, ask: Ask) -> None:
         transaction = await connection.begin()
         try:
-            row = (await connection.exec_driver_sql(_OWN)).one()
+            own = (await connection.exec_driver_sql(_OWN)).mappings().one()
             await self._in(connection, ask)
             self._checkpoint("written")
         except BaseException:
@@ -90,7 +90,7 @@ class Alone:
             if not lost(error):
                 raise
             await connection.invalidate()
-            await self._look_up(Backend(row[0], row[1]), ask, error)
+            await self._look_up(Backend(own["pid"], own["backend_start"]), ask, error)
         self._checkpoint("committed")
 
     async def within(self, connection: object, ask: Ask) -> None:

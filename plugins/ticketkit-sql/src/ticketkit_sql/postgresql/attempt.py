@@ -113,7 +113,7 @@ class Attempt:
 
     def __init__(
         self,
-        connection: asyncpg.Connection[Any],
+        connection: asyncpg.Connection,
         layout: Layout,
         asks: Sequence[Ask],
         *,
