@@ -86,11 +86,13 @@ class Lane:
         Returns:
             Those that are to be tried again.
         """
+        held_before = self._careful > 0
         try:
             return await self._attempt(batch)
         except Conflict:
-            for work in batch:
-                work.ask.missed += 1
+            if held_before:  # it took its locks first, and still: something changed that takes none
+                for work in batch:
+                    work.ask.missed += 1
             self._careful = _CAREFUL
             return list(batch)
         except BackendError as error:
