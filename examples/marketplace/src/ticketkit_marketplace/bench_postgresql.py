@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 
     from ticketkit.backends.storage import Storage
 
-IN_FLIGHT: Final = (1, 32, 256)
+AIMS: Final = {1: 0.25, 32: 0.7, 256: 1.0}
+"""Part of pgbench's locks a second that is aimed at, by the number in flight."""
+IN_FLIGHT: Final = tuple(AIMS)
 MOST: Final = 32
 _TICKETS: Final = 120_000
 _LOCKS_A_BUYER: Final = 5
