@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from ticketkit.backends.errors import Misconfigured
@@ -120,13 +120,11 @@ async def _bus(url: str, context: Context) -> AsyncIterator[Any]:
         yield bus
 
 
-@asynccontextmanager
-async def _refuse(url: str, context: Context) -> AsyncIterator[Any]:
+def _refuse(_url: str, _context: Context) -> AbstractAsyncContextManager[Any]:
     raise Misconfigured(
         "MySQL and MariaDB are not supported until ticketkit-sql passes the conformance kit on them: use "
         "postgresql:// or sqlite://."
     )
-    yield
 
 
 async def _check_file(url: str, _context: Context) -> Sequence[Finding]:
