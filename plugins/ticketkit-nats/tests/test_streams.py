@@ -15,7 +15,7 @@ from ticketkit.backends.spec import BackendKind, Capability, Context
 from ticketkit.events.envelope import Envelope
 from ticketkit.testing.servers import Nats
 from ticketkit.testing.servers.server import free_port
-from ticketkit_nats import checks, faults, plugin
+from ticketkit_nats import access, checks, faults, plugin
 from ticketkit_nats.bus import NatsBus, open_bus
 from ticketkit_nats.connection import OLDEST
 from ticketkit_nats.settings import SETTINGS, Settings
@@ -139,10 +139,10 @@ async def test_a_server_without_jetstream_is_told(tmp_path: Any) -> None:
 
 def test_an_old_server_is_told() -> None:
     settings = Settings.of("nats://localhost")
-    faults.check_version(2, 10, settings, oldest=OLDEST)
-    faults.check_version(3, 0, settings, oldest=OLDEST)
+    access.check_version(2, 10, settings, oldest=OLDEST)
+    access.check_version(3, 0, settings, oldest=OLDEST)
     with pytest.raises(Misconfigured, match=r"2\.9; it has to be 2\.10 or newer"):
-        faults.check_version(2, 9, settings, oldest=OLDEST)
+        access.check_version(2, 9, settings, oldest=OLDEST)
 
 
 async def test_too_few_servers_for_the_replicas_are_unavailable_not_misconfigured() -> None:
