@@ -17,7 +17,8 @@ import anyio
 from ticketkit.backends.errors import BackendError, CapabilityNotSupported
 from ticketkit.backends.spec import Capability, Context
 from ticketkit_sql import messages
-from ticketkit_sql.database import Database, opened
+from ticketkit_sql.database import Database
+from ticketkit_sql.opening import opened_file
 from ticketkit_sql.settings import Settings
 
 if TYPE_CHECKING:
@@ -208,5 +209,5 @@ class _Heard:
 async def open_bus(url: str, context: Context) -> AsyncIterator[SqlBus]:
     """Open a bus by URL."""
     settings = Settings.of(url)
-    async with opened(url, context) as database:
+    async with opened_file(url, context) as database:
         yield SqlBus(database, lease=timedelta(seconds=settings.lease), keep=timedelta(seconds=settings.keep))
