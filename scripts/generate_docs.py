@@ -37,8 +37,9 @@ _CONFORMANCE: Final = {
 _PLANTED_IN: Final = DOCS.parent / "tests" / "planted"
 _PLANTED: Final = """# Planted bugs
 
-The [conformance kit](conformance.md) is judged by what it catches. {count} backends, each a sound one with one bug in it,
-are in `tests/planted`; `make proof` runs the kit on every one of them, and each has to fail the test that tells its bug."""
+The [conformance kit](conformance.md) is judged by what it catches. {count} backends, each a sound one with one bug in
+it, are in `tests/planted`; `make proof` runs the kit on every one of them. Each has to fail the test that tells its
+bug."""
 _BEGIN: Final = "<!-- generated: {} -->"
 _END: Final = "<!-- end of generated: {} -->"
 
