@@ -23,11 +23,17 @@ CLASSES: Final = {
 _TIMEOUT: Final = 240
 _PATIENCE: Final = 0.34  # a broken backend that hangs does so for 10 seconds a test, not for 30
 
+_IMPORTS: Final = {
+    "payments": "from ticketkit.testing.conformance import PaymentTarget as Target\n"
+    "from ticketkit.testing.conformance.payments import FAKE_TOKENS, FakeStage",
+}
+_TARGET: Final = {"payments": ", tokens=FAKE_TOKENS, stage=FakeStage()"}
+"""What the target of a kind is told besides URL and plugins."""
 _MODULE: Final = """
 import pytest
 
-from ticketkit.testing.conformance import {cls}, PaymentTarget, Target
-from ticketkit.testing.conformance.payments import FAKE_TOKENS, FakeStage
+from ticketkit.testing.conformance import {cls}
+{imports}
 
 
 class TestPlanted({cls}):
@@ -35,9 +41,8 @@ class TestPlanted({cls}):
 
     @pytest.fixture
     def target(self, tmp_path):
-        return {target}url={url!r}.replace("TMP", str(tmp_path)), plugins={plugins!r})
+        return Target(url={url!r}.replace("TMP", str(tmp_path)), plugins={plugins!r}{more})
 """
-_TARGETS: Final = {"payments": "PaymentTarget(tokens=FAKE_TOKENS, stage=FakeStage(), "}
 _SETTINGS: Final = "[pytest]\naddopts = --import-mode=importlib\nanyio_mode = auto\n"
 
 
@@ -79,8 +84,14 @@ def caught(kind: str, plugin: str, url: str, tmp_path: Path, *, only: str = "") 
     report = tmp_path / "report.json"
     module = tmp_path / "test_planted_target.py"
     plugins = (plugin,) if plugin else ()
-    target = _TARGETS.get(kind, "Target(")
-    text = _MODULE.format(cls=CLASSES[kind], target=target, patience=_PATIENCE, url=url, plugins=plugins)
+    text = _MODULE.format(
+        cls=CLASSES[kind],
+        imports=_IMPORTS.get(kind, "from ticketkit.testing.conformance import Target"),
+        patience=_PATIENCE,
+        url=url,
+        plugins=plugins,
+        more=_TARGET.get(kind, ""),
+    )
     module.write_text(text, encoding="utf-8")
     (tmp_path / "pytest.ini").write_text(_SETTINGS, encoding="utf-8")
     tests = [f"{module}::TestPlanted::{only}"] if only else [str(module), "--ticketkit-short"]

@@ -30,7 +30,6 @@ from ticketkit.ids import new_id
 from ticketkit_sql import schema
 from ticketkit_sql.storage import SqlStorage, open_storage
 
-
 # The server's own `clock_timestamp` is found after this one, by the path of the database alone: nothing in the
 # storage knows that it is tested.
 _CLOCK: Final = """

@@ -100,9 +100,8 @@ def check_shared(plugins: Plugins, kind: BackendKind, url: str) -> None:
     backend = plugins.backend(kind, url)
     if Capability.MULTI_PROCESS in backend.capabilities:
         return
-    msg = (
-        f"The {kind.value} {backend.name!r} lives inside one process, so several can't work together by it: "
-        f"set {SETTINGS[kind]} to one that processes share (`ticketkit plugins` lists them with their capabilities), "
-        "or start all services together with `ticketkit serve`."
+    raise Misconfigured(
+        f"The {kind.value} {backend.name!r} lives inside one process, so several can't work together by it.",
+        mend=f"Set {SETTINGS[kind]} to one that processes share (`ticketkit plugins` lists them with their "
+        "capabilities), or start all services together with `ticketkit serve`.",
     )
-    raise Misconfigured(msg)

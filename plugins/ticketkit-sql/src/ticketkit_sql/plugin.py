@@ -11,9 +11,11 @@ from ticketkit_sql.settings import MAX_KEYS, POSTGRESQL, SETTINGS
 from ticketkit_sql.settings import SCHEMES as POSTGRESQL_SCHEMES
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     import click
+
+    from ticketkit.backends.findings import Finding
 
 _SHARED: Final = frozenset({Capability.DURABLE, Capability.MULTI_PROCESS})
 _OWN: Final = _SHARED | {Capability.OWN_TABLES}
@@ -64,6 +66,7 @@ def _sqlite() -> list[Backend]:
             capabilities=_SHARED,
             open=_storage,
             settings=_FILE,
+            check=_check_file,
         ),
         Backend(
             kind=BackendKind.TIMERS,
@@ -72,6 +75,7 @@ def _sqlite() -> list[Backend]:
             capabilities=_SHARED,
             open=_timers,
             settings=_FILE,
+            check=_check_file,
         ),
         Backend(
             kind=BackendKind.BUS,
@@ -80,6 +84,7 @@ def _sqlite() -> list[Backend]:
             capabilities=_SHARED,
             open=_bus,
             settings=SETTINGS,
+            check=_check_file,
         ),
     ]
 
@@ -122,3 +127,9 @@ async def _refuse(url: str, context: Context) -> AsyncIterator[Any]:
         "postgresql:// or sqlite://."
     )
     yield
+
+
+async def _check_file(url: str, _context: Context) -> Sequence[Finding]:
+    from ticketkit_sql.file_check import check_file
+
+    return await check_file(url)
