@@ -1,19 +1,22 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from ticketkit.cli import main
 
-if TYPE_CHECKING:
-    from pathlib import Path
 
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'shop.db'}"
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'shop.db'}"
+        return
+    with request.getfixturevalue("created_database")(migrated=False, clock=False) as (url, _):
+        yield url
 
 
 def run(*arguments: str) -> Result:
@@ -22,7 +25,7 @@ def run(*arguments: str) -> Result:
 
 def test_upgrade_makes_the_schema_and_says_what_was_there(url: str) -> None:
     assert "it was not there" in run("upgrade", "--url", url).output
-    assert "it was 0001" in run("upgrade", "--url", url).output
+    assert "it was 0002" in run("upgrade", "--url", url).output
 
 
 def test_check_says_whether_the_schema_is_there_by_its_exit_status(url: str) -> None:
@@ -34,9 +37,9 @@ def test_check_says_whether_the_schema_is_there_by_its_exit_status(url: str) -> 
 
 
 def test_history_marks_where_the_database_is(url: str) -> None:
-    assert "* 0001" not in run("history", "--url", url).output
+    assert "* 0002" not in run("history", "--url", url).output
     run("upgrade", "--url", url)
-    assert "* 0001" in run("history", "--url", url).output
+    assert "* 0002" in run("history", "--url", url).output
 
 
 def test_another_databases_url_is_refused_in_one_line() -> None:

@@ -48,16 +48,24 @@ class Ask:
     Attributes:
         reads: Grows while the decision asks for more.
         outcome: What it answered, or the error that it raised.
+        missed: How often another process was in its way.
     """
 
     reads: Keys
     decision: Decision
     command: Command
     outcome: Answer | Exception | None = field(default=None)
+    missed: int = 0
 
 
 def decide_all(
-    connection: Connection, dialect: Sqlite, asks: Sequence[Ask], *, now: datetime, new_id: Callable[[], str]
+    connection: Connection,
+    dialect: Sqlite,
+    asks: Sequence[Ask],
+    *,
+    now: datetime,
+    new_id: Callable[[], str],
+    checkpoint: Callable[[str], None],
 ) -> bool:
     """Run decisions one after the other, write what they changed, and set their outcomes.
 
@@ -67,6 +75,7 @@ def decide_all(
         asks: Their outcomes are valid once the transaction is committed.
         now: The storage's time.
         new_id: For events.
+        checkpoint: See `Context.checkpoint`.
 
     Returns:
         Whether there is something to commit.
@@ -76,7 +85,11 @@ def decide_all(
     """
     batch = _Batch(connection, dialect, Ledger(now=now, new_id=new_id))
     batch.run(asks)
-    return batch.write()
+    if not batch.changed:
+        return False
+    checkpoint("decided")
+    batch.write()
+    return True
 
 
 def answer_on_record(connection: Connection, dialect: Sqlite, command_ids: Sequence[str]) -> dict[str, Record]:
@@ -144,10 +157,12 @@ class _Batch:
         self._stored.update(loaded)
         self._ledger.load(loaded)
 
-    def write(self) -> bool:
+    @property
+    def changed(self) -> bool:
+        return bool(self._ledger.written or self._ledger.recorded)
+
+    def write(self) -> None:
         written = self._ledger.written
-        if not written and not self._ledger.recorded:
-            return False
         by_kind: dict[Kind, list[tuple[Key, Entity]]] = {}
         for key, entity in written.items():
             by_kind.setdefault(key.kind, []).append((key, entity))
@@ -158,7 +173,6 @@ class _Batch:
             self._write_lines([entity for _, entity in by_kind["order"] if isinstance(entity, Order)])
         self._write_outbox()
         self._write_commands()
-        return True
 
     def _write_kind(self, kind: Kind, entities: Iterable[tuple[Key, Entity]]) -> None:
         rows = ROWS[kind]
@@ -180,8 +194,8 @@ class _Batch:
         new: list[Row] = []
         for order in orders:
             old = self._stored.get(Order.key(order.id))
-            before = _live(old) if isinstance(old, Order) else frozenset()
-            after = _live(order)
+            before = live(old) if isinstance(old, Order) else frozenset()
+            after = live(order)
             gone += [(False, order.id, id) for id in before - after]
             new += [(order.id, id, True) for id in after - before]
         self._many(self._dialect.update("order_lines", ("live",), ("order_id", "ticket_id")), gone)
@@ -229,7 +243,8 @@ class _Batch:
             self._connection.exec_driver_sql(sql, rows)
 
 
-def _live(order: Order) -> frozenset[str]:
+def live(order: Order) -> frozenset[str]:
+    """The tickets that an order has: none, once it is cancelled."""
     return frozenset() if order.status is OrderStatus.CANCELLED else frozenset(order.ticket_ids)
 
 

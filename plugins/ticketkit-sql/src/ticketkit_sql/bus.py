@@ -17,7 +17,8 @@ import anyio
 from ticketkit.backends.errors import BackendError, CapabilityNotSupported
 from ticketkit.backends.spec import Capability, Context
 from ticketkit_sql import messages
-from ticketkit_sql.database import Database, opened
+from ticketkit_sql.database import Database
+from ticketkit_sql.opening import opened_file
 from ticketkit_sql.settings import Settings
 
 if TYPE_CHECKING:
@@ -57,14 +58,19 @@ class SqlBus:
     async def subscribe(self, group: str, names: Collection[str]) -> AsyncIterator[Subscription]:
         await self._writer.run(partial(messages.join, group=group, names=sorted(set(names))))
         member = _Member(self._database, group, sorted(set(names)), self._lease)
+        failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(member.stay)
             try:
                 yield member
+            except Exception as error:  # noqa: BLE001 - of whoever is subscribed; the task group would wrap it
+                failure = error
             finally:
                 tasks.cancel_scope.cancel()
                 with anyio.CancelScope(shield=True):
                     await member.leave()
+        if failure is not None:
+            raise failure
 
     @asynccontextmanager
     async def broadcast(self, names: Collection[str]) -> AsyncIterator[Subscription]:
@@ -203,5 +209,5 @@ class _Heard:
 async def open_bus(url: str, context: Context) -> AsyncIterator[SqlBus]:
     """Open a bus by URL."""
     settings = Settings.of(url)
-    async with opened(url, context) as database:
+    async with opened_file(url, context) as database:
         yield SqlBus(database, lease=timedelta(seconds=settings.lease), keep=timedelta(seconds=settings.keep))

@@ -5,33 +5,32 @@ Storage, timers and bus on the same file share it, so that they share the writer
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 from anyio.to_thread import run_sync
 from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError, OperationalError
 
-from ticketkit.backends.clock import SystemClock
-from ticketkit.backends.errors import Misconfigured, Unavailable
+from ticketkit.backends.errors import CapabilityNotSupported, Misconfigured, Unavailable
+from ticketkit.backends.spec import Capability
 from ticketkit_sql.schema import make_ready
-from ticketkit_sql.settings import Settings
 from ticketkit_sql.signal import Signal
 from ticketkit_sql.sqlite import Sqlite
 from ticketkit_sql.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
+    from collections.abc import Callable
+    from datetime import datetime
 
     from ticketkit.backends.clock import Clock
     from ticketkit.backends.spec import Context
+    from ticketkit.backends.storage import Answer
+    from ticketkit.domain.decision import Command, Decision, Keys
+    from ticketkit_sql.settings import Settings
+    from ticketkit_sql.writer import Job
 
 T = TypeVar("T")
-_Name: TypeAlias = "tuple[Path, int, int]"
 
 
 class Database:
@@ -40,6 +39,8 @@ class Database:
     Attributes:
         dialect: Of its database.
     """
+
+    capabilities = frozenset({Capability.DURABLE, Capability.MULTI_PROCESS})
 
     def __init__(self, settings: Settings, context: Context) -> None:
         self._settings = settings
@@ -63,6 +64,11 @@ class Database:
         """Makes fresh ids."""
         return self._context.new_id
 
+    @property
+    def decided(self) -> Signal:
+        """Notified when decisions were committed."""
+        return self.writer.decided
+
     def signal(self, name: str) -> Signal:
         """What wakes those in this process who wait for a kind of change."""
         return self._signals.setdefault(name, Signal(self.clock))
@@ -75,7 +81,9 @@ class Database:
             Unavailable: Another process has it for too long.
         """
         await run_sync(self._make_ready)
-        self.writer = Writer(self._writing, self.dialect, clock=self.clock, new_id=self.new_id)
+        self.writer = Writer(
+            self._writing, self.dialect, clock=self.clock, new_id=self.new_id, checkpoint=self._context.checkpoint
+        )
         self._look = self._looking.connect()
 
     async def close(self) -> None:
@@ -86,6 +94,22 @@ class Database:
         self._looking.dispose()
         self._reading.dispose()
         self._writing.dispose()
+
+    async def decide(
+        self, reads: Keys, decision: Decision, command: Command, *, within: object | None = None
+    ) -> Answer:
+        """See `Storage.decide`."""
+        if within is not None:
+            raise CapabilityNotSupported("SQLite has one writer, which an app's transaction can't join (own_tables).")
+        return await self.writer.decide(reads, decision, command)
+
+    async def run(self, job: Job[T], *, signal: Signal | None = None) -> T:
+        """See `Writer.run`."""
+        return await self.writer.run(job, signal=signal)
+
+    async def now(self) -> datetime:
+        """The time of the database: the machine's."""
+        return self.clock.now()
 
     async def look(self, query: Callable[[Connection], T]) -> T:
         """Run a query that takes microseconds, right here: a hop to another thread would take longer.
@@ -103,6 +127,10 @@ class Database:
                 return await self.read(query)
         return await self.read(query)
 
+    async def look_at(self, query: Callable[[Connection, datetime], T]) -> T:
+        """As `look`; the query gets the time too."""
+        return await self.look(lambda connection: query(connection, self.clock.now()))
+
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Run a query on another thread, on one state of the whole database.
 
@@ -110,6 +138,10 @@ class Database:
             Unavailable: The database can't be read now.
         """
         return await run_sync(self._read, query, limiter=self._limiter)
+
+    async def read_at(self, query: Callable[[Connection, datetime], T]) -> T:
+        """As `read`; the query gets the time too."""
+        return await self.read(lambda connection: query(connection, self.clock.now()))
 
     def _read(self, query: Callable[[Connection], T]) -> T:
         try:
@@ -128,46 +160,7 @@ class Database:
             path.parent.mkdir(parents=True, exist_ok=True)
             with self._writing.connect() as connection:
                 self.dialect.prepare(connection)
-                make_ready(connection, self.dialect, allowed=self._settings.migrate)
+                if self._settings.migrate != "app":
+                    make_ready(connection, self.dialect, allowed=self._settings.migrate == "yes")
         except (OSError, DatabaseError) as error:
             raise Misconfigured(f"{path} can't be opened: {getattr(error, 'orig', error)}.") from error
-
-
-@dataclass(slots=True)
-class _Shared:
-    lock: anyio.Lock = field(default_factory=anyio.Lock)
-    database: Database | None = None
-    users: int = 0
-
-
-# A file has one writer in a process, whoever opens it: this is a fact about the process, and so it is kept here.
-_shared: dict[_Name, _Shared] = {}
-
-
-@asynccontextmanager
-async def opened(url: str, context: Context) -> AsyncIterator[Database]:
-    """Open the file of a URL, or join those who have it open on this event loop and clock.
-
-    Raises:
-        Misconfigured: The URL or the file is wrong.
-        Unavailable: Another process has it for too long.
-    """
-    settings = Settings.of(url)
-    clock = 0 if type(context.clock) is SystemClock else id(context.clock)
-    name = (settings.path.resolve(), id(asyncio.get_running_loop()), clock)
-    shared = _shared.setdefault(name, _Shared())
-    shared.users += 1
-    try:
-        async with shared.lock:
-            if shared.database is None:
-                database = Database(settings, context)
-                await database.open()
-                shared.database = database
-        yield shared.database
-    finally:
-        shared.users -= 1
-        if not shared.users:
-            del _shared[name]
-            if shared.database is not None:
-                with anyio.CancelScope(shield=True):
-                    await shared.database.close()

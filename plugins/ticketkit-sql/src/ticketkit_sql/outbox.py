@@ -45,7 +45,9 @@ def waiting(connection: Connection, now: datetime) -> bool:
 def claim(connection: Connection, now: datetime, *, limit: int, lease: timedelta, token: str) -> list[Claimed]:
     """Take events that wait, oldest first."""
     free = select(*_ENVELOPE, _BOX.attempts, _BOX.seq).where(_BOX.free_at <= micros(now))
-    rows = connection.execute(free.order_by(_BOX.free_at, _BOX.seq).limit(limit)).all()
+    # What another relay is about to take is passed over, where the database has locks of rows.
+    mine_now = free.order_by(_BOX.free_at, _BOX.seq).limit(limit).with_for_update(skip_locked=True)
+    rows = connection.execute(mine_now).all()
     if rows:
         mine = update(TABLES["outbox"]).where(_BOX.seq.in_([row.seq for row in rows]))
         connection.execute(mine.values(token=token, free_at=micros(now + lease)))
@@ -111,7 +113,7 @@ def purge(
     ]
     count = 0
     for key, condition in old:
-        some = select(key).where(condition).limit(limit - count)
+        some = select(key).where(condition).limit(limit - count).with_for_update(skip_locked=True)
         count += connection.execute(delete(key.table).where(key.in_(some.scalar_subquery()))).rowcount
     return count
 

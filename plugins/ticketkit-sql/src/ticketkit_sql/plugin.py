@@ -5,8 +5,10 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from ticketkit.backends.errors import Misconfigured
 from ticketkit.backends.spec import Backend, BackendKind, Capability, Context
-from ticketkit_sql.settings import SETTINGS
+from ticketkit_sql.settings import MAX_KEYS, POSTGRESQL, SETTINGS
+from ticketkit_sql.settings import SCHEMES as POSTGRESQL_SCHEMES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -16,11 +18,46 @@ if TYPE_CHECKING:
     from ticketkit.backends.findings import Finding
 
 _SHARED: Final = frozenset({Capability.DURABLE, Capability.MULTI_PROCESS})
+_OWN: Final = _SHARED | {Capability.OWN_TABLES}
 _FILE: Final = {name: SETTINGS[name] for name in ("migrate", "busy", "readers", "synchronous")}
 
 
 def ticketkit_backends() -> list[Backend]:
-    """Storage, timers and bus on a SQLite file: durable, and for any number of processes of one machine."""
+    """Storage and timers on PostgreSQL; storage, timers and bus on a SQLite file."""
+    return [*_postgresql(), *_sqlite(), *_refused()]
+
+
+def _postgresql() -> list[Backend]:
+    return [
+        Backend(
+            kind=BackendKind.STORAGE,
+            name="PostgreSQL storage",
+            schemes=POSTGRESQL_SCHEMES,
+            capabilities=_OWN,
+            open=_storage,
+            max_entities=MAX_KEYS,
+            settings=POSTGRESQL,
+        ),
+        Backend(
+            kind=BackendKind.TIMERS,
+            name="PostgreSQL timers",
+            schemes=POSTGRESQL_SCHEMES,
+            capabilities=_SHARED,
+            open=_timers,
+            settings=POSTGRESQL,
+        ),
+    ]
+
+
+def _refused() -> list[Backend]:
+    """MySQL and MariaDB: their schemes are taken so that the refusal says why."""
+    return [
+        Backend(kind=kind, name="MySQL and MariaDB (refused)", schemes=("mysql", "mariadb"), open=_refuse)
+        for kind in (BackendKind.STORAGE, BackendKind.TIMERS, BackendKind.BUS)
+    ]
+
+
+def _sqlite() -> list[Backend]:
     return [
         Backend(
             kind=BackendKind.STORAGE,
@@ -87,3 +124,12 @@ async def _check_file(url: str, _context: Context) -> Sequence[Finding]:
     from ticketkit_sql.file_check import check_file
 
     return await check_file(url)
+
+
+@asynccontextmanager
+async def _refuse(url: str, context: Context) -> AsyncIterator[Any]:
+    raise Misconfigured(
+        "MySQL and MariaDB are not supported until ticketkit-sql passes the conformance kit on them: use "
+        "postgresql:// or sqlite://."
+    )
+    yield

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from sqlalchemy import inspect, text
 
 from ticketkit.backends.errors import Misconfigured
-from ticketkit_sql.settings import Settings
+from ticketkit_sql.settings import SCHEMES, Settings, scheme
 from ticketkit_sql.sqlite import Sqlite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from sqlalchemy import Connection
 
+T = TypeVar("T")
+
 VERSION_TABLE: Final = "ticketkit_alembic_version"
 
-REVISIONS: Final = {"0001": "The first schema."}
+REVISIONS: Final = {"0001": "The first schema.", "0002": "Functions on PostgreSQL; nothing elsewhere."}
 """Every revision of this release, oldest first. (Alembic knows them too; importing it is slow, and rarely needed.)"""
 
 HEAD: Final = next(reversed(REVISIONS))
+
+
+class Dialect(Protocol):
+    """How a database begins and ends the transaction of a migration, alone."""
+
+    def begin(self, connection: Connection) -> None:
+        """Begin, when nobody else migrates."""
+
+    def commit(self, connection: Connection) -> None:
+        """Commit."""
+
+    def rollback(self, connection: Connection) -> None:
+        """Undo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +68,7 @@ def check(url: str) -> Status:
     Raises:
         Misconfigured: The URL is wrong, or the schema is of a newer release.
     """
-    with _connected(url) as (connection, _):
-        return status(connection)
+    return _with_database(url, lambda connection, _: status(connection))
 
 
 def upgrade(url: str) -> Status:
@@ -68,15 +81,14 @@ def upgrade(url: str) -> Status:
         Misconfigured: The URL is wrong, or the schema is of a newer release.
         Unavailable: Another process writes for too long.
     """
-    with _connected(url) as (connection, dialect):
-        return migrate(connection, dialect)
+    return _with_database(url, migrate)
 
 
 def status(connection: Connection) -> Status:
     """As `check`, on a connection."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return Status(None)
-    current = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608
+    current: str | None = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608
     if current is not None and current not in REVISIONS:
         raise Misconfigured(
             f"The database has schema {current}, and this release of ticketkit-sql knows none after {HEAD}: "
@@ -85,7 +97,7 @@ def status(connection: Connection) -> Status:
     return Status(current)
 
 
-def migrate(connection: Connection, dialect: Sqlite) -> Status:
+def migrate(connection: Connection, dialect: Dialect) -> Status:
     """As `upgrade`, on a connection that is in no transaction."""
     dialect.begin(connection)
     try:
@@ -99,7 +111,7 @@ def migrate(connection: Connection, dialect: Sqlite) -> Status:
     return before
 
 
-def make_ready(connection: Connection, dialect: Sqlite, *, allowed: bool) -> None:
+def make_ready(connection: Connection, dialect: Dialect, *, allowed: bool) -> None:
     """What opening does: upgrade an older or empty database, if that is allowed.
 
     Raises:
@@ -124,14 +136,17 @@ def _run_alembic(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
-@contextmanager
-def _connected(url: str) -> Iterator[tuple[Connection, Sqlite]]:
+def _with_database(url: str, work: Callable[[Connection, Dialect], T]) -> T:
+    if scheme(url) in SCHEMES:
+        from ticketkit_sql.postgresql.schema import with_database
+
+        return with_database(url, work)
     settings = Settings.of(url)
     settings.path.parent.mkdir(parents=True, exist_ok=True)
     dialect = Sqlite(settings)
     engine = dialect.engine()
     try:
         with engine.connect() as connection:
-            yield connection, dialect
+            return work(connection, dialect)
     finally:
         engine.dispose()

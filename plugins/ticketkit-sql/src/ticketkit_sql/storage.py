@@ -7,16 +7,13 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from ticketkit.backends.errors import CapabilityNotSupported
-from ticketkit.backends.spec import Capability, Context
+from ticketkit.backends.spec import Context
 from ticketkit.backends.storage import Answer, Claimed, DeadEvent, Page, TicketQuery, Totals
 from ticketkit_sql import outbox, reads
-from ticketkit_sql.database import Database, opened
+from ticketkit_sql.opening import AnyDatabase, opened
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
-
-    from sqlalchemy import Connection
 
     from ticketkit.domain.decision import Command, Decision, Keys
     from ticketkit.domain.entities import Charge, Entity, Key, Kind, LiveEvent, Order, Refund, Session, Ticket, Webhook
@@ -34,18 +31,14 @@ class SqlStorage:
         database: Open.
     """
 
-    capabilities = frozenset({Capability.DURABLE, Capability.MULTI_PROCESS})
-
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: AnyDatabase) -> None:
         self._database = database
-        self._writer = database.writer
+        self.capabilities = database.capabilities
 
     async def decide(
         self, reads: Keys, decision: Decision, command: Command, *, within: object | None = None
     ) -> Answer:
-        if within is not None:
-            raise CapabilityNotSupported("SQLite has one writer, which an app's transaction can't join (own_tables).")
-        return await self._writer.decide(reads, decision, command)
+        return await self._database.decide(reads, decision, command, within=within)
 
     async def outcome(self, command_id: str) -> Answer | None:
         return await self._database.read(partial(reads.outcome, command_id=command_id))
@@ -70,13 +63,13 @@ class SqlStorage:
         return await self._database.read(partial(reads.scan, kind=kind, limit=limit, cursor=cursor))
 
     async def due_orders(self, limit: int) -> list[str]:
-        return await self._database.read(partial(reads.due_orders, now=self._now(), limit=limit))
+        return await self._database.read_at(partial(reads.due_orders, limit=limit))
 
     async def due_charges(self, limit: int) -> list[Charge]:
-        return await self._database.read(partial(reads.due_charges, now=self._now(), limit=limit))
+        return await self._database.read_at(partial(reads.due_charges, limit=limit))
 
     async def due_refunds(self, limit: int) -> list[Refund]:
-        return await self._database.read(partial(reads.due_refunds, now=self._now(), limit=limit))
+        return await self._database.read_at(partial(reads.due_refunds, limit=limit))
 
     async def charge_by_reference(self, provider: str, reference: str) -> Charge | None:
         return await self._database.read(partial(reads.charge_by_reference, provider=provider, reference=reference))
@@ -85,60 +78,54 @@ class SqlStorage:
         return await self._database.read(partial(reads.unapplied_webhooks, limit=limit))
 
     async def revoked_sessions(self, limit: int) -> list[Session]:
-        return await self._database.read(partial(reads.revoked_sessions, now=self._now(), limit=limit))
+        return await self._database.read_at(partial(reads.revoked_sessions, limit=limit))
 
     async def claim_events(self, limit: int, lease: timedelta) -> list[Claimed]:
         if not await self._events_wait():  # looking needs no writing
             return []
         token = self._database.new_id()
-        return await self._writer.run(partial(outbox.claim, limit=limit, lease=lease, token=token))
+        return await self._database.run(partial(outbox.claim, limit=limit, lease=lease, token=token))
 
     async def mark_published(self, claims: Sequence[Claimed]) -> None:
         if claims:
-            await self._writer.run(partial(outbox.mark_published, claims=claims))
+            await self._database.run(partial(outbox.mark_published, claims=claims))
 
     async def mark_failed(
         self, claim: Claimed, *, error: str, retry_in: timedelta | None, counted: bool = True
     ) -> None:
-        await self._writer.run(
+        await self._database.run(
             partial(outbox.mark_failed, claim=claim, error=error, retry_in=retry_in, counted=counted)
         )
 
     async def wait_for_events(self, seconds: float) -> None:
-        await self._writer.decided.wait_until(self._events_wait, seconds)
+        await self._database.decided.wait_until(self._events_wait, seconds)
 
     async def dead_events(self, limit: int) -> list[DeadEvent]:
         return await self._database.read(partial(outbox.dead, limit=limit))
 
     async def replay_event(self, event_id: str) -> bool:
-        return await self._writer.run(partial(outbox.replay, event_id=event_id), signal=self._writer.decided)
+        return await self._database.run(partial(outbox.replay, event_id=event_id), signal=self._database.decided)
 
     async def drop_event(self, event_id: str) -> bool:
-        return await self._writer.run(partial(outbox.drop, event_id=event_id))
+        return await self._database.run(partial(outbox.drop, event_id=event_id))
 
     async def purge(self, *, events_before: datetime, commands_before: datetime, marks_before: datetime) -> int:
         job = partial(outbox.purge, events=events_before, commands=commands_before, marks=marks_before, limit=_PURGE)
         total = 0
         while True:
-            some = await self._writer.run(job)
+            some = await self._database.run(job)
             total += some
             if some < _PURGE:
                 return total
 
     async def totals(self) -> Totals:
-        return await self._database.read(partial(reads.totals, now=self._now()))
+        return await self._database.read_at(reads.totals)
 
     async def now(self) -> datetime:
-        return self._now()
+        return await self._database.now()
 
     async def _events_wait(self) -> bool:
-        def look(connection: Connection) -> bool:
-            return outbox.waiting(connection, self._now())
-
-        return await self._database.look(look)
-
-    def _now(self) -> datetime:
-        return self._database.clock.now()
+        return await self._database.look_at(outbox.waiting)
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from sqlalchemy import func, select, update
 
 from ticketkit.backends.spec import Capability, Context
 from ticketkit.backends.timers import Due
-from ticketkit_sql.database import Database, opened
+from ticketkit_sql.opening import AnyDatabase, opened
 from ticketkit_sql.reads import TABLES
 from ticketkit_sql.rows import micros, time_of
 from ticketkit_sql.signal import LOOK
@@ -37,25 +37,24 @@ class SqlTimers:
 
     capabilities = frozenset({Capability.DURABLE, Capability.MULTI_PROCESS})
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: AnyDatabase) -> None:
         self._database = database
-        self._writer = database.writer
         self._changed = database.signal("timers")
 
     async def schedule(self, key: str, due: datetime) -> None:
-        await self._writer.run(partial(self._schedule, key=key, due=due), signal=self._changed)
+        await self._database.run(partial(self._schedule, key=key, due=due), signal=self._changed)
 
     async def cancel(self, key: str) -> None:
-        await self._writer.run(partial(self._remove, key=key))
+        await self._database.run(partial(self._remove, key=key))
 
     async def claim(self, limit: int, lease: timedelta) -> Sequence[Due]:
         if await self._pause() > 0:  # looking needs no writing
             return []
         token = self._database.new_id()
-        return await self._writer.run(partial(_claim, limit=limit, lease=lease, token=token))
+        return await self._database.run(partial(_claim, limit=limit, lease=lease, token=token))
 
     async def done(self, timer: Due) -> None:
-        await self._writer.run(partial(self._remove, key=timer.key, token=timer.token))
+        await self._database.run(partial(self._remove, key=timer.key, token=timer.token))
 
     async def wait(self, seconds: float) -> None:
         while seconds > 0 and (pause := await self._pause()) > 0:
@@ -73,20 +72,18 @@ class SqlTimers:
 
     async def _pause(self) -> float:
         """Seconds until the next timer may be claimed, as far as it is known now."""
-        next_due = await self._database.read(_next)
-        if next_due is None:
-            return LOOK
-        return (time_of(next_due) - self._database.clock.now()).total_seconds()
+        return await self._database.look_at(_pause)
 
 
-def _next(connection: Connection) -> int | None:
+def _pause(connection: Connection, now: datetime) -> float:
     first: int | None = connection.scalar(select(func.min(_TIMER.free_at)))
-    return first
+    return LOOK if first is None else (time_of(first) - now).total_seconds()
 
 
 def _claim(connection: Connection, now: datetime, *, limit: int, lease: timedelta, token: str) -> list[Due]:
     wanted = select(_TIMER.key, _TIMER.due).where(_TIMER.free_at <= micros(now))
-    rows = connection.execute(wanted.order_by(_TIMER.due, _TIMER.key).limit(limit)).all()
+    free = wanted.order_by(_TIMER.due, _TIMER.key).limit(limit).with_for_update(skip_locked=True)
+    rows = connection.execute(free).all()
     if rows:
         mine = update(_TABLE).where(_TIMER.key.in_([row.key for row in rows]))
         connection.execute(mine.values(token=token, free_at=micros(now + lease)))

@@ -64,16 +64,26 @@ class Writer:
         dialect: Its database.
         clock: The storage's clock.
         new_id: For events.
+        checkpoint: See `Context.checkpoint`.
 
     Attributes:
         decided: Notified when decisions were committed.
     """
 
-    def __init__(self, engine: Engine, dialect: Sqlite, *, clock: Clock, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        dialect: Sqlite,
+        *,
+        clock: Clock,
+        new_id: Callable[[], str],
+        checkpoint: Callable[[str], None],
+    ) -> None:
         self._engine = engine
         self._dialect = dialect
         self._clock = clock
         self._new_id = new_id
+        self._checkpoint = checkpoint
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[_Work] = deque()
         self._ready = threading.Event()
@@ -176,7 +186,12 @@ class Writer:
     def _attempt(self, batch: Sequence[_Work]) -> None:
         self._dialect.begin(self._connection)
         try:
-            write = self._run(batch)
+            asks = [work.ask for work in batch if work.ask is not None]
+            now = self._clock.now()
+            decided = self._decide(asks, now)
+            write = self._run(batch, now) or decided
+            if decided:
+                self._checkpoint("written")
         except BaseException:
             self._dialect.rollback(self._connection)
             raise
@@ -190,13 +205,18 @@ class Writer:
             if self._dialect.transient(error):
                 raise _CommitFailedError from error
             raise  # a deferred constraint: nothing was written
+        if decided:
+            self._checkpoint("committed")
 
-    def _run(self, batch: Sequence[_Work]) -> bool:
-        now = self._clock.now()
-        asks = [work.ask for work in batch if work.ask is not None]
+    def _decide(self, asks: Sequence[Ask], now: datetime) -> bool:
+        if not asks:
+            return False
+        return decide_all(
+            self._connection, self._dialect, asks, now=now, new_id=self._new_id, checkpoint=self._checkpoint
+        )
+
+    def _run(self, batch: Sequence[_Work], now: datetime) -> bool:
         write = False
-        if asks:
-            write = decide_all(self._connection, self._dialect, asks, now=now, new_id=self._new_id)
         for work in batch:
             if work.job is not None:
                 work.outcome = work.job(self._connection, now)

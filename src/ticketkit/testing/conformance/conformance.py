@@ -91,6 +91,11 @@ class Conformance:
         return int(request.config.getoption("--ticketkit-stress"))
 
     @pytest.fixture
+    def lease(self, target: Target) -> float:
+        """Seconds after which what a dead consumer of a bus held comes again."""
+        return target.seconds_held
+
+    @pytest.fixture
     def kit_plugins(self, target: Target) -> Plugins:
         """All plugins, with the one under test."""
         return loaded(target.plugins)

@@ -55,13 +55,14 @@ def promise(
         network: It applies only to a backend whose URL names a host and a port.
         since: Minor version of ticketkit (`0.2`) in which it joined. In that version it only warns.
         long: Not part of the short form.
-        limit: Seconds after which it fails.
+        limit: Seconds after which it fails; four leases more where it waits for their end.
     """
 
     def mark(test: Test) -> Test:
         @functools.wraps(test)
         async def limited(self: Any, *arguments: Any, **fixtures: Any) -> None:
-            with anyio.fail_after(limit * getattr(self, "patience", 1)):
+            seconds = limit * getattr(self, "patience", 1) + 4 * fixtures.get("lease", 0)
+            with anyio.fail_after(seconds):
                 await test(self, *arguments, **fixtures)
 
         marked = getattr(pytest.mark, MARK)(
