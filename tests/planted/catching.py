@@ -1,11 +1,7 @@
-<<<<<<< HEAD
-"""Runs the conformance kit on a backend with a planted bug, in a pytest of its own, and says which tests failed."""
-=======
 """Backends with one planted bug each, and a run of the conformance kit that has to catch it.
 
 A bug is a row of `BUGS` in `storage_bugs.py`, `bus_bugs.py`, `timers_bugs.py` or `payments_bugs.py`.
 """
->>>>>>> storagekit
 
 from __future__ import annotations
 
@@ -15,29 +11,6 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-<<<<<<< HEAD
-from typing import Final
-
-ROOT: Final = Path(__file__).resolve().parents[2]
-LIMIT: Final = 120
-"""Seconds for the kit on one backend."""
-_TARGETS: Final = {
-    "payments": (
-        "from ticketkit.testing.conformance import PaymentConformance as Kit, PaymentTarget",
-        "from ticketkit.testing.conformance.payments import FAKE_TOKENS, FakeStage",
-        "PaymentTarget(url={url!r}, plugins=({plugin!r},), tokens=FAKE_TOKENS, stage=FakeStage())",
-    ),
-}
-_FILE: Final = """\
-import pytest
-{imports}
-
-class TestPlanted(Kit):
-    @pytest.fixture
-    def target(self):
-        return {target}
-"""
-=======
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[2]
@@ -50,10 +23,17 @@ CLASSES: Final = {
 _TIMEOUT: Final = 240
 _PATIENCE: Final = 0.34  # a broken backend that hangs does so for 10 seconds a test, not for 30
 
+_IMPORTS: Final = {
+    "payments": "from ticketkit.testing.conformance import PaymentTarget as Target\n"
+    "from ticketkit.testing.conformance.payments import FAKE_TOKENS, FakeStage",
+}
+_TARGET: Final = {"payments": ", tokens=FAKE_TOKENS, stage=FakeStage()"}
+"""What the target of a kind is told besides URL and plugins."""
 _MODULE: Final = """
 import pytest
 
-from ticketkit.testing.conformance import {cls}, Target
+from ticketkit.testing.conformance import {cls}
+{imports}
 
 
 class TestPlanted({cls}):
@@ -61,24 +41,13 @@ class TestPlanted({cls}):
 
     @pytest.fixture
     def target(self, tmp_path):
-        return Target(url={url!r}.replace("TMP", str(tmp_path)), plugins={plugins!r})
+        return Target(url={url!r}.replace("TMP", str(tmp_path)), plugins={plugins!r}{more})
 """
 _SETTINGS: Final = "[pytest]\naddopts = --import-mode=importlib\nanyio_mode = auto\n"
->>>>>>> storagekit
 
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-<<<<<<< HEAD
-    """A backend with one planted bug.
-
-    Attributes:
-        name: What is wrong, as a sentence.
-        kind: Of the backend.
-        plugin: Where its plugin is: `module:object`.
-        url: Opens it.
-        caught_by: Name of the kit's test that has to fail.
-=======
     """A backend with a bug.
 
     Attributes:
@@ -87,7 +56,6 @@ class Planted:
         plugin: Where it is: `tests.planted.module:Name`.
         url: Opens it; `TMP` in it is a fresh folder for each test.
         caught_by: The test of the kit that names the bug.
->>>>>>> storagekit
     """
 
     name: str
@@ -97,42 +65,6 @@ class Planted:
     caught_by: str
 
 
-<<<<<<< HEAD
-def caught(kind: str, plugin: str, url: str, tmp_path: Path) -> set[str]:
-    """The names of the kit's tests that fail.
-
-    Raises:
-        AssertionError: The kit did not run.
-    """
-    *imports, target = _TARGETS[kind]
-    file = tmp_path / "test_planted.py"
-    file.write_text(
-        _FILE.format(imports="\n".join(imports), target=target.format(url=url, plugin=plugin)), encoding="utf-8"
-    )
-    report = tmp_path / "report.json"
-    settings = ["-q", "-p", "no:cacheprovider", f"--rootdir={tmp_path}", "-c", os.devnull]
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            *settings,
-            "--ticketkit-report=json",
-            f"--ticketkit-report-file={report}",
-            file,
-        ],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        check=False,
-    )
-    assert done.returncode in (0, 1), done.stdout + done.stderr
-    (backend,) = json.loads(report.read_text(encoding="utf-8"))
-    assert any(test["verdict"] == "kept" for test in backend["tests"]), done.stdout
-    return {test["test"] for test in backend["tests"] if test["verdict"] == "BROKEN"}
-=======
 def caught(kind: str, plugin: str, url: str, tmp_path: Path, *, only: str = "") -> set[str]:
     """Run the short form of the kit on a backend, in a process of its own.
 
@@ -152,7 +84,15 @@ def caught(kind: str, plugin: str, url: str, tmp_path: Path, *, only: str = "") 
     report = tmp_path / "report.json"
     module = tmp_path / "test_planted_target.py"
     plugins = (plugin,) if plugin else ()
-    module.write_text(_MODULE.format(cls=CLASSES[kind], patience=_PATIENCE, url=url, plugins=plugins), encoding="utf-8")
+    text = _MODULE.format(
+        cls=CLASSES[kind],
+        imports=_IMPORTS.get(kind, "from ticketkit.testing.conformance import Target"),
+        patience=_PATIENCE,
+        url=url,
+        plugins=plugins,
+        more=_TARGET.get(kind, ""),
+    )
+    module.write_text(text, encoding="utf-8")
     (tmp_path / "pytest.ini").write_text(_SETTINGS, encoding="utf-8")
     tests = [f"{module}::TestPlanted::{only}"] if only else [str(module), "--ticketkit-short"]
     run = subprocess.run(
@@ -177,4 +117,3 @@ def caught(kind: str, plugin: str, url: str, tmp_path: Path, *, only: str = "") 
 def _environment() -> dict[str, Any]:
     # Hundreds of short processes: coverage of backends that are wrong on purpose tells nobody anything.
     return {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE", "PYTEST"))}
->>>>>>> storagekit

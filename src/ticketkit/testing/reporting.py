@@ -156,11 +156,11 @@ def _entry(item: pytest.Item, name: str, verdict: str, report: pytest.TestReport
         "kind": item.cls.KIND.value,  # type: ignore[attr-defined]
         "backend": spec.name if spec else item.cls.__name__,  # type: ignore[attr-defined]
         "schemes": list(spec.schemes) if spec else [],
-        "capabilities": sorted(spec.capabilities) if spec else [],
+        "capabilities": sorted(one.value for one in spec.capabilities) if spec else [],
         "maxEntities": spec.max_entities if spec else None,
         "test": name,
         "promise": sentence,
-        "needs": sorted(mark.kwargs["needs"]) if mark else [],
+        "needs": sorted(need.value for need in mark.kwargs["needs"]) if mark else [],
         "verdict": verdict,
         "why": f"{gap.reason} ({gap.issue})" if gap and verdict == GAP else why.removeprefix("Skipped: "),
         "seconds": round(report.duration, 3),

@@ -120,12 +120,6 @@ async def _bus(url: str, context: Context) -> AsyncIterator[Any]:
         yield bus
 
 
-async def _check_file(url: str, _context: Context) -> Sequence[Finding]:
-    from ticketkit_sql.file_check import check_file
-
-    return await check_file(url)
-
-
 @asynccontextmanager
 async def _refuse(url: str, context: Context) -> AsyncIterator[Any]:
     raise Misconfigured(
@@ -133,3 +127,9 @@ async def _refuse(url: str, context: Context) -> AsyncIterator[Any]:
         "postgresql:// or sqlite://."
     )
     yield
+
+
+async def _check_file(url: str, _context: Context) -> Sequence[Finding]:
+    from ticketkit_sql.file_check import check_file
+
+    return await check_file(url)

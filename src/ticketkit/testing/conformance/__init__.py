@@ -1,7 +1,7 @@
 """The conformance kit: what "supported" means.
 
-Subclass the class of a kind, and give it the one fixture `target`, which returns a `Target`: a URL and a reset. Then every
-promise of that kind is a test of yours; see `docs/backends/conformance.md`.
+Subclass the class of a kind, and give it the one fixture `target`, which returns a `Target`: a URL and a reset. Then
+every promise of that kind is a test of yours; see `docs/backends/conformance.md`.
 """
 
 from ticketkit.testing.conformance.bus import BusConformance
