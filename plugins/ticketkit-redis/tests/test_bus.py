@@ -250,7 +250,16 @@ async def test_names_of_members_that_left_or_died_are_forgotten(
             await delivery.ack()
         stream = bus._server.keys.events("order.created")
         assert len(await bus._server.listening.xinfo_consumers(stream, "a")) == 1
-    assert await bus._server.listening.xinfo_consumers(stream, "a") == []
+    client = bus._server.listening
+    assert await client.xinfo_consumers(stream, "a") == []
+    await client.xreadgroup("a", "ghost", {stream: ">"})
+    quick = url.replace("lease=1", "lease=0.05")
+    async with open_bus(quick, Context()) as other, other.subscribe("a", NAMES) as member:
+        receiving = asyncio.ensure_future(member.receive(1))
+        async with asyncio.timeout(10):
+            while "ghost" in str(await client.xinfo_consumers(stream, "a")):  # noqa: ASYNC110 - the server's clock
+                await asyncio.sleep(0.02)
+        receiving.cancel()
 
 
 async def test_replay_of_what_was_handled_is_refused(bus: RedisBus) -> None:

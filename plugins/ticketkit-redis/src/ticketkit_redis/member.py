@@ -113,7 +113,7 @@ class Member:
         with suppress(GroupMissing):  # the server lost it: nothing is held
             await self._server.call("ack", self._streams, self._group, self._id, *flat)
 
-    async def finish(self, delivery: HeldDelivery, how: str, *more: str | int) -> None:
+    async def finish(self, delivery: HeldDelivery, how: str, *more: str | bytes | int) -> None:
         """End a delivery; void when somebody else has it by now."""
         name, keys = delivery.name, self._server.keys
         letter = keys.letter(str(more[0])) if how == "bury" else keys.dead
@@ -133,7 +133,7 @@ class Member:
     async def bury(self, delivery: HeldDelivery, error: str) -> None:
         """Move an event to the dead letters; its id is the same however often it gets there."""
         letter = f"{delivery.event.id}:{self._group}"
-        await self.finish(delivery, "bury", letter, delivery.attempt, error)
+        await self.finish(delivery, "bury", letter, delivery.attempt, error.encode(errors="replace"))
 
     async def _wanted(self, limit: int) -> tuple[list[HeldDelivery], float]:
         task = self._start(self._claim(limit))
@@ -167,8 +167,7 @@ class Member:
                 await self._release()
             next_due, rows = await self._take(limit)
         except GroupMissing:
-            log.warning("group %s was lost by the server, and is made anew: all that is still there comes", self._group)
-            await self.join(start="0")
+            await self._join_again()
             return [], 0
         except BackendError:
             # It may have been done, and only the answer lost: then it is ours, and nobody knows it.
@@ -185,12 +184,18 @@ class Member:
         rescue = self._rescue_at is None or now >= self._rescue_at
         self._turn = (self._turn + 1) % max(1, len(self._names))
         lease = int(self._lease * 1000) if rescue else 0
-        next_due, rescued, rows = await self._server.call(
+        next_due, rescued, rows, failed = await self._server.call(
             "claim", self._triples, self._group, self._id, limit, self._turn, lease
         )
+        if b"NOGROUP" in failed:  # of some names only
+            await self._join_again()
         if rescue and rescued < limit:  # else there may be more of them
             self._rescue_at = now + timedelta(seconds=self._lease / RENEWALS)
         return next_due, rows
+
+    async def _join_again(self) -> None:
+        log.warning("group %s was lost by the server, and is made anew: all that is still there comes", self._group)
+        await self.join(start="0")
 
     async def _read(self, row: Any) -> HeldDelivery | None:
         number, id, times, attempt, attributes, body = row

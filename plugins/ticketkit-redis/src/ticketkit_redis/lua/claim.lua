@@ -1,8 +1,8 @@
 -- Take up to `limit` entries for a member: what dead ones had, what is due again, what is new.
 -- KEYS: (delayed, events, again) for each name.
 -- ARGV: group, member, limit, number of the name to begin with (from 0), lease in milliseconds or 0 for no rescue.
--- Answers: microseconds until the next delayed entry is due (-1: none), how many were rescued, and entries as
--- (number of the key, id, times delivered, attempt, attributes, body).
+-- Answers: microseconds until the next delayed entry is due (-1: none), how many were rescued, entries as (number of the
+-- key, id, times delivered, attempt, attributes, body), and what failed after some of them were taken.
 local group, member, limit, rescue = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[5])
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -67,7 +67,6 @@ for i = 0, names - 1 do
     if #found < limit and not failed then read(number) end
   end
 end
--- What was taken is told; what failed fails again when there is nothing to tell.
 if failed and #found == 0 then return failed end
 
 local next_due = -1
@@ -78,4 +77,4 @@ for i = 1, #KEYS, 3 do
     if next_due < 0 or pause < next_due then next_due = pause end
   end
 end
-return {next_due, saved, found}
+return {next_due, saved, found, failed and failed.err or ''}
