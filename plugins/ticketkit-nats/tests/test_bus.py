@@ -131,7 +131,7 @@ async def test_a_retry_waits_and_counts_only_when_told(bus: NatsBus, event: Make
         (delivery,) = await hear.some(member)
         await delivery.ack()
         assert [*seen, delivery.attempt] == [1, 1, 2, 2, 3, 4]
-        assert await bus.state.tries("a+order~created") == set()
+        assert await bus.state.tries("a", "order.created") == set()
 
 
 async def test_each_delivery_is_ended_once(bus: NatsBus, event: Make, hear: Any) -> None:

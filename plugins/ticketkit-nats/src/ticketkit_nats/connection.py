@@ -32,7 +32,8 @@ OLDEST: Final = (2, 10)
 """Oldest server: consumers with several filters and metadata."""
 _PING: Final = 5
 """Seconds between two pings; after two without an answer the connection counts as lost."""
-_CLOSE: Final = 2.0
+_NOTED: Final = 1.0
+_CLOSE: Final = 1.0
 
 
 class Connection:
@@ -119,6 +120,24 @@ class Connection:
                 raise
             raise faults.translated(error, self.settings) from error
 
+    async def tell(self, subject: str, payload: bytes) -> None:
+        """Say how a delivery ended, and wait until the server has taken note.
+
+        It gives no answer for what it does not count as begun any more: because it was killed and forgot, or because
+        the first of two tries had arrived. Then it is enough that it is there.
+
+        Raises:
+            Unavailable: It is not.
+        """
+        client = await self.client()
+        patience = min(_NOTED, self.settings.timeout)
+        try:
+            await self.run(client, lambda: client.request(subject, payload, patience), within=patience + 1)
+        except Unavailable as error:
+            if not isinstance(error.__cause__, nats.errors.TimeoutError | nats.errors.NoRespondersError):
+                raise
+            await self.send([])
+
     async def send(self, messages: list[tuple[str, bytes]]) -> None:
         """Send messages that nobody answers, and wait until the server has them.
 
@@ -159,6 +178,7 @@ class Connection:
 
     async def _connect_to(self, server: str) -> Client:
         client = Client()
+        credentials = faults.credentials(self.settings, client)
         connecting = True
 
         async def failed(error: Exception) -> None:
@@ -184,7 +204,7 @@ class Connection:
                     max_outstanding_pings=1,
                     error_cb=failed,
                     closed_cb=gone,
-                    **faults.credentials(self.settings, client),
+                    **credentials,
                 )
             connecting = False
             faults.check_server(client, self.settings, oldest=OLDEST)
@@ -194,7 +214,7 @@ class Connection:
             if isinstance(error, BackendError):
                 raise
             if isinstance(error, nats.errors.Error | OSError | TimeoutError):
-                raise faults.of_connecting(error, self.settings) from error
+                raise faults.of_connecting(error, client, self.settings) from error
             raise
         return client
 

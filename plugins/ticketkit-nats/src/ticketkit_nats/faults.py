@@ -41,10 +41,11 @@ def unavailable(error: Exception, where: str) -> Unavailable:
     return Unavailable(f"NATS ({where}): {_said(error)}.")
 
 
-def of_connecting(error: Exception, settings: Settings) -> BackendError:
+def of_connecting(error: Exception, client: Client, settings: Settings) -> BackendError:
     """Why no connection was made: what people must mend, or what may mend itself."""
     where, said = settings.where, _said(error)
-    if isinstance(error, ssl.SSLError):
+    # A server that wants our certificate says so, and may hang up without another word when there is none.
+    if isinstance(error, ssl.SSLError) or (_info(client).get("tls_verify") and settings.cert is None):
         advice = "Give the authority's certificate as ca=FILE, and cert=FILE and key=FILE if it asks for ours"
         return Misconfigured(f"NATS ({where}): no TLS with this server: {said}. {advice}.")
     if isinstance(error, nats.errors.AuthorizationError) or any(word in said.lower() for word in _OUT):
@@ -140,12 +141,16 @@ def check_version(major: int, minor: int, settings: Settings, *, oldest: tuple[i
 
 
 def _check_tls(client: Client, settings: Settings) -> None:
-    info: dict[str, Any] = client._server_info  # noqa: SLF001 - nats-py has no public way to see it
-    if settings.tls and not info.get("tls_required"):
+    if settings.tls and not _info(client).get("tls_required"):
         raise Misconfigured(
             f"NATS ({settings.where}) does not require TLS, and the URL does: add a tls block to the server's "
             "configuration, or write nats:// in a network that you trust."
         )
+
+
+def _info(client: Client) -> dict[str, Any]:
+    found: dict[str, Any] = client._server_info  # noqa: SLF001 - nats-py has no public way to see it
+    return found
 
 
 def _context(settings: Settings) -> ssl.SSLContext:

@@ -129,7 +129,7 @@ async def _ended(puller: Puller) -> None:
 
 def _event(message: Msg) -> Envelope | None:
     try:
-        return event_of(message.headers, message.data)
+        return event_of(message.data, message.headers)
     except MalformedEvent as error:
         log.error("NATS, broadcast: %s: %s", message.subject, error)  # noqa: TRY400 - the reason is the message
         return None

@@ -168,8 +168,7 @@ class Member:
         if counted or after > 0 or delivery.known is not None:
             due = self._bus.clock.now().timestamp() + after
             known = Try(delivery.event.id, delivery.attempt + int(counted), due, after)
-            metadata = delivery.message.metadata
-            await self._bus.state.set_tried(metadata.consumer, metadata.sequence.stream, known)
+            await self._bus.state.set_tried(self._group, delivery.event.name, _number(delivery.message), known)
         await self._answer(delivery, _later(after))
 
     async def bury(self, delivery: Delivery, error: str) -> None:
@@ -194,17 +193,14 @@ class Member:
         return delivery in self._open and anyio.current_time() < delivery.until
 
     async def _answer(self, delivery: Delivery, word: bytes) -> None:
-        # Not asked for an answer: the server gives none for what it does not count as begun any more, be it that it was
-        # killed and forgot, or that the first of two tries had arrived. If the word is lost, the event comes again.
-        await self._connection.send([(delivery.message.reply, word)])
+        await self._connection.tell(delivery.message.reply, word)
         self._open.discard(delivery)
 
     async def _forget(self, delivery: Delivery) -> None:
         if delivery.known is None:
             return
-        metadata = delivery.message.metadata
         with suppress(BackendError):  # it is only litter
-            await self._bus.state.forget_tried(metadata.consumer, metadata.sequence.stream)
+            await self._bus.state.forget_tried(self._group, delivery.event.name, _number(delivery.message))
 
     async def _renew(self) -> None:
         held = list(self._open)
@@ -223,7 +219,7 @@ class Member:
 
     async def _bind(self, client: Client) -> Puller:
         consumers = [await self._bus.groups.join(self._group, name) for name in self._names]
-        self._tried = {consumer: await self._bus.state.tries(consumer) for consumer in consumers}
+        self._tried = {name: await self._bus.state.tries(self._group, name) for name in self._names}
         stream = self._connection.settings.stream
         puller = Puller(self._connection, client, stream=stream, consumers=consumers, keep=False)
         await puller.open()
@@ -257,7 +253,7 @@ class Member:
 
     async def _delivery(self, message: Msg) -> Delivery | None:
         try:
-            event = event_of(message.headers, message.data)
+            event = event_of(message.data, message.headers)
         except MalformedEvent as error:
             await self._foreign(message, error)
             return None
@@ -268,11 +264,10 @@ class Member:
         return Delivery(self, message, event, known)
 
     async def _known(self, message: Msg, event: Envelope) -> Try | None:
-        metadata = message.metadata
-        sequence, consumer = metadata.sequence.stream, metadata.consumer
-        if metadata.num_delivered == 1 and sequence not in self._tried.get(consumer, ()):
+        number = _number(message)
+        if message.metadata.num_delivered == 1 and number not in self._tried.get(event.name, ()):
             return None
-        return await self._bus.state.tried(consumer, sequence, event.id)
+        return await self._bus.state.tried(self._group, event.name, number, event.id)
 
     def _too_early(self, known: Try) -> float:
         """Seconds to wait yet: the server counts them itself, but over a restart it forgets a part of them or all."""
@@ -290,6 +285,10 @@ class Member:
             key=message.reply,
         )
         await self._connection.send([(message.reply, _TERM)])
+
+
+def _number(message: Msg) -> int:
+    return message.metadata.sequence.stream
 
 
 def _later(seconds: float) -> bytes:
