@@ -260,7 +260,8 @@ from importlib import metadata
 wheel = os.environ["WHEEL"]
 sys.path.insert(0, wheel)
 from ticketkit.plugins import Plugins
-points = [point for point in metadata.entry_points(group="ticketkit") if os.path.basename(wheel).startswith(point.module.partition(".")[0] + "-")]
+package = os.path.basename(wheel).partition("-")[0]
+points = [at for at in metadata.entry_points(group="ticketkit") if at.module.startswith(package + ".")]
 [plugin] = [plugin for plugin in Plugins.load(entry_points=points).listing() if plugin.name != "memory"]
 assert plugin.broken is None, plugin.broken
 print(plugin.backends[0].kind.value, points[0].value)

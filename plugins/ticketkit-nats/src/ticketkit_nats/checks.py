@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.error import URLError
 from urllib.parse import urlsplit
@@ -11,13 +12,17 @@ from urllib.request import urlopen
 
 import anyio.to_thread
 
+from ticketkit.backends import findings as findings_
 from ticketkit.backends.errors import Misconfigured
+from ticketkit.backends.findings import Severity
 from ticketkit_nats import streams
 from ticketkit_nats.connection import Connection
 from ticketkit_nats.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ticketkit.backends.spec import Context
 
 _TIMEOUT: Final = 3.0
 _EVERY: Final = 120
@@ -117,3 +122,47 @@ async def _varz(monitor: str) -> dict[str, Any]:
         return await anyio.to_thread.run_sync(ask)
     except (URLError, OSError, ValueError) as error:
         raise Misconfigured(f"The monitoring of NATS at {monitor} does not answer: {error}.") from error
+
+
+async def look(url: str, context: Context) -> list[findings_.Finding]:
+    """What `ticketkit doctor` is told of the servers of a URL.
+
+    Raises:
+        Misconfigured: The URL or the credentials are wrong, or there is no JetStream.
+        Unavailable: No server answers.
+    """
+    settings = Settings.of(url)
+    found = [_told(one) for one in await stream_findings(url)]
+    if missing := await _missing(settings):
+        names = ", ".join(missing)
+        found.append(
+            findings_.Finding(
+                severity=Severity.NOTE,
+                what=f"NATS ({settings.where}) has no stream {names} yet: the first start makes what is missing.",
+                mend="ticketkit serve",
+                unopened=True,
+            )
+        )
+    if settings.monitor is None:
+        what = f"Whether NATS ({settings.where}) writes through before it acknowledges can't be seen."
+        mend = "add monitor=http://HOST:8222 to the URL, and `http: 8222` to the server's configuration"
+        return [*found, findings_.Finding(severity=Severity.NOTE, what=what, mend=mend)]
+    if (late := await acknowledges_before_fsync(settings.monitor)) is not None:
+        found.append(_told(late))
+    now = datetime.fromisoformat((await _varz(settings.monitor))["now"])
+    off = findings_.clock_off("The NATS server's", now, context.clock.now())
+    return [*found, *([off] if off is not None else [])]
+
+
+def _told(one: Finding) -> findings_.Finding:
+    severity = Severity.ERROR if one.fatal else Severity.WARNING
+    return findings_.Finding(severity=severity, what=one.text, mend=one.mend)
+
+
+async def _missing(settings: Settings) -> list[str]:
+    connection = Connection(settings, name="ticketkit doctor")
+    try:
+        names = [str(want.name) for want in streams.wanted(settings)]
+        return [name for name in names if await streams.look(connection, name) is None]
+    finally:
+        await connection.close()

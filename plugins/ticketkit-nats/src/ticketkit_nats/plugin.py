@@ -9,7 +9,9 @@ from ticketkit.backends.spec import Backend, BackendKind, Capability, Context
 from ticketkit_nats.settings import SCHEMES, SETTINGS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
+
+    from ticketkit.backends.findings import Finding
 
 
 def ticketkit_backends() -> list[Backend]:
@@ -22,6 +24,7 @@ def ticketkit_backends() -> list[Backend]:
             capabilities=frozenset({Capability.DURABLE, Capability.MULTI_PROCESS, Capability.REPLAY}),
             open=_bus,
             settings=SETTINGS,
+            check=_look,
         )
     ]
 
@@ -32,3 +35,9 @@ async def _bus(url: str, context: Context) -> AsyncIterator[Any]:
 
     async with open_bus(url, context) as bus:
         yield bus
+
+
+async def _look(url: str, context: Context) -> Sequence[Finding]:
+    from ticketkit_nats.checks import look
+
+    return await look(url, context)
