@@ -141,14 +141,20 @@ async def test_many_who_wait_for_a_frozen_server_all_hear_of_it_in_bounded_time(
 async def test_a_claim_whose_answer_was_lost_is_given_again_at_once(own_url: str, server: Redis, event: Make) -> None:
     # A lease that nobody would wait for: what is claimed and lost comes again because the member looks for it.
     async with open_bus(own_url.replace("lease=1", "lease=600"), Context()) as bus, bus.subscribe("a", NAMES) as member:
+        await bus.publish([event()])
+        for delivery in await member.receive(1):  # from now on the server knows the script
+            await delivery.ack()
         events = [event() for _ in range(5)]
-        receiving = asyncio.ensure_future(member.receive(5))
-        await asyncio.sleep(0.1)
-        server.pause()
-        assert isinstance((await asyncio.gather(receiving, return_exceptions=True))[0], Unavailable)
-        server.resume()
         await bus.publish(events)
-        await gather(member, ids(events))
+        server.pause()
+        with pytest.raises(Unavailable):
+            await member.receive(5)
+        server.resume()
+        stream = bus._server.keys.events("order.created")
+        async with asyncio.timeout(10):
+            while (await bus._server.listening.xpending(stream, "a"))["pending"] < 5:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert await gather(member, ids(events)) == 5
 
 
 async def test_timers_survive_a_killed_server(server: Redis, own_url: str) -> None:

@@ -23,6 +23,8 @@ MARK: Final = "ticketkit_promise"
 GAPS: Final = "__ticketkit_gaps__"
 PROPERTY: Final = "ticketkit"
 KEPT, BROKEN, GAP, NEW, NOT_DECLARED = "kept", "BROKEN", "known gap", "new, not kept", "does not apply"
+_BAR: Final = r"\|"
+_WORST_FIRST: Final = (BROKEN, GAP, NEW, KEPT, NOT_DECLARED)
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -81,7 +83,8 @@ def judge(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pyt
         report.longrepr = f"{name} passes now: take its known_gap away from {item.cls.__name__}."  # type: ignore[attr-defined]
     if report.when == "call" or not report.passed:
         verdict = verdict or _verdict(report)
-        report.user_properties.append((PROPERTY, _entry(item, name, verdict, report, gap)))
+        # As text: pytest-xdist sends no enumerations between processes.
+        report.user_properties.append((PROPERTY, json.dumps(_entry(item, name, verdict, report, gap))))
     return report
 
 
@@ -180,8 +183,7 @@ class Report:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note what one test said."""
-        found: list[Any] = [value for name, value in report.user_properties if name == PROPERTY]
-        self._entries += found
+        self._entries += [json.loads(str(value)) for name, value in report.user_properties if name == PROPERTY]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print known gaps and new promises that are not kept, and where the matrix is."""
@@ -215,10 +217,13 @@ def as_markdown(entries: Iterable[dict[str, Any]]) -> str:
 
 
 def _by_backend(entries: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    found: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for entry in entries:
-        found[f"{entry['kind']} {entry['backend']} {entry['class']}"].append(entry)
-    return dict(sorted(found.items()))
+        tests = found[f"{entry['kind']} {entry['backend']} {entry['class']}"]
+        before = tests.get(entry["test"], entry)
+        # One row a promise: of its parameters, and of call and teardown, the worst tells.
+        tests[entry["test"]] = min(before, entry, key=lambda one: _WORST_FIRST.index(one["verdict"]))
+    return {name: list(tests.values()) for name, tests in sorted(found.items())}
 
 
 def _summary(tests: list[dict[str, Any]]) -> dict[str, Any]:
@@ -247,5 +252,6 @@ def _chapter(tests: list[dict[str, Any]]) -> str:
     for entry in tests:
         needs = ", ".join(f"`{name}`" for name in entry["needs"])
         why = f": {entry['why']}" if entry["why"] else ""
-        lines.append(f"| {entry['promise']} | {needs} | {entry['verdict']}{why} |")
+        cells = (entry["promise"], needs, f"{entry['verdict']}{why}")
+        lines.append(f"| {' | '.join(cell.replace('|', _BAR) for cell in cells)} |")
     return "\n".join([*lines, ""])

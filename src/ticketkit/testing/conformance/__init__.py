@@ -8,6 +8,7 @@ from ticketkit.testing.conformance.bus import BusConformance
 from ticketkit.testing.conformance.conformance import Conformance
 from ticketkit.testing.conformance.payments import PaymentConformance, PaymentTarget, Stage, Tokens
 from ticketkit.testing.conformance.promise import Gap, known_gap
+from ticketkit.testing.conformance.storage import OwnTable, StorageConformance
 from ticketkit.testing.conformance.target import Target
 from ticketkit.testing.conformance.timers import TimersConformance
 
@@ -15,9 +16,11 @@ __all__ = [
     "BusConformance",
     "Conformance",
     "Gap",
+    "OwnTable",
     "PaymentConformance",
     "PaymentTarget",
     "Stage",
+    "StorageConformance",
     "Target",
     "TimersConformance",
     "Tokens",

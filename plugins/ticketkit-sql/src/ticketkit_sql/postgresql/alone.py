@@ -146,12 +146,10 @@ class Alone:
 
     async def _look_up(self, backend: Backend, ask: Ask, error: BaseException) -> None:
         try:
-            await self._connector.see_off(backend)
-            async with self._connector.once() as connection:
-                known = await connection.fetchval("SELECT 1 FROM ticketkit_commands WHERE id = $1", ask.command.id)
-        except (BackendError, *_FAULTS) as unknown:
+            there = await self._connector.on_record([ask.command.id], backend)
+        except BackendError as unknown:
             raise OutcomeUnknown(f"The commit's answer was lost, and so was the look-up of it: {unknown}") from error
-        if known is None:
+        if not there:
             raise told(error) from error
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _MODES: Final = ("disable", "prefer", "require", "verify-ca", "verify-full")
-_ANSWER: Final = 5.0
+_ANSWER: Final = 2.0
 """Seconds beyond `statement` after which a server that says nothing is taken for gone."""
 
 

@@ -104,7 +104,7 @@ class Claims(Conformance):
         """Timers survive that the backend is closed and opened, with their leases; what is done stays done."""
         async with opener() as timers:
             await schedule_all(timers, [("done", ago(9)), ("held", ago(8)), ("free", ago(7))])
-            done, held = await claimed(timers, 2, limit=2, lease=SHORT * 4)
+            done, held = await claimed(timers, 2, limit=2, lease=SHORT * 2)
             assert (done.key, held.key) == ("done", "held")
             await timers.done(done)
         async with opener() as timers:
