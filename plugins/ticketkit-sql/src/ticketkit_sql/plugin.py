@@ -37,6 +37,7 @@ def _postgresql() -> list[Backend]:
             open=_storage,
             max_entities=MAX_KEYS,
             settings=POSTGRESQL,
+            check=_check_database,
         ),
         Backend(
             kind=BackendKind.TIMERS,
@@ -45,6 +46,7 @@ def _postgresql() -> list[Backend]:
             capabilities=_SHARED,
             open=_timers,
             settings=POSTGRESQL,
+            check=_check_database,
         ),
     ]
 
@@ -131,3 +133,9 @@ async def _check_file(url: str, _context: Context) -> Sequence[Finding]:
     from ticketkit_sql.file_check import check_file
 
     return await check_file(url)
+
+
+async def _check_database(url: str, context: Context) -> Sequence[Finding]:
+    from ticketkit_sql.postgresql.checks import check_database
+
+    return await check_database(url, context)
