@@ -71,8 +71,11 @@ async def test_words_about_an_earlier_lease_of_the_same_member_are_void(
         member._held.clear()  # type: ignore[attr-defined]
         (again,) = await receive(member)
         await late.ack()
+        await late.retry(0)
+        await late.bury("late")
+        assert await bus.dead_letters(5) == []
         await again.bury("bad")
-        assert len(await bus.dead_letters(5)) == 1
+        assert [letter.error for letter in await bus.dead_letters(5)] == ["bad"]
 
 
 async def test_the_lease_of_a_living_member_is_renewed(
@@ -225,6 +228,27 @@ async def test_what_is_no_event_is_set_aside_and_stalls_nothing(
     assert "is set aside" in caplog.text
 
 
+async def test_poison_that_is_tried_again_and_again_keeps_nothing_new_from_coming(
+    bus: RedisBus, event: Make, receive: Receive
+) -> None:
+    async with bus.subscribe("a", [*NAMES, "ticket.sold"]) as member:
+        poison = [event(), event()]
+        await bus.publish(poison)
+        new = [event(name) for name in (*NAMES, "ticket.sold")]
+        for delivery in await receive(member):
+            await delivery.retry(0)
+        await bus.publish(new)
+        got: set[str] = set()
+        for _ in range(12):
+            (delivery,) = await receive(member, 1)
+            if delivery.event in poison:
+                await delivery.retry(0)
+            else:
+                await delivery.ack()
+                got.add(delivery.event.id)
+        assert got == {one.id for one in new}
+
+
 async def test_nothing_is_lost_over_a_clean_close_with_events_in_flight(
     url: str, bus: RedisBus, event: Make, receive: Receive
 ) -> None:
@@ -250,7 +274,16 @@ async def test_names_of_members_that_left_or_died_are_forgotten(
             await delivery.ack()
         stream = bus._server.keys.events("order.created")
         assert len(await bus._server.listening.xinfo_consumers(stream, "a")) == 1
-    assert await bus._server.listening.xinfo_consumers(stream, "a") == []
+    client = bus._server.listening
+    assert await client.xinfo_consumers(stream, "a") == []
+    await client.xreadgroup("a", "ghost", {stream: ">"})
+    quick = url.replace("lease=1", "lease=0.05")
+    async with open_bus(quick, Context()) as other, other.subscribe("a", NAMES) as member:
+        receiving = asyncio.ensure_future(member.receive(1))
+        async with asyncio.timeout(10):
+            while "ghost" in str(await client.xinfo_consumers(stream, "a")):  # noqa: ASYNC110 - the server's clock
+                await asyncio.sleep(0.02)
+        receiving.cancel()
 
 
 async def test_replay_of_what_was_handled_is_refused(bus: RedisBus) -> None:

@@ -92,6 +92,8 @@ async def test_what_was_published_survives_a_killed_server_and_the_same_subscrip
             await listener.receive(1)
         server.start()
         await own_bus.publish(after)
+        stream = own_bus._server.keys.events("order.created")
+        assert (await own_bus._server.listening.xpending(stream, "a"))["pending"] == 8  # leases survive too
         for delivery in held[2:]:
             await delivery.ack()
         await gather(member, ids([*before[10:], *after]) | {held[1].event.id})
@@ -139,14 +141,20 @@ async def test_many_who_wait_for_a_frozen_server_all_hear_of_it_in_bounded_time(
 async def test_a_claim_whose_answer_was_lost_is_given_again_at_once(own_url: str, server: Redis, event: Make) -> None:
     # A lease that nobody would wait for: what is claimed and lost comes again because the member looks for it.
     async with open_bus(own_url.replace("lease=1", "lease=600"), Context()) as bus, bus.subscribe("a", NAMES) as member:
+        await bus.publish([event()])
+        for delivery in await member.receive(1):  # from now on the server knows the script
+            await delivery.ack()
         events = [event() for _ in range(5)]
-        receiving = asyncio.ensure_future(member.receive(5))
-        await asyncio.sleep(0.1)
-        server.pause()
-        assert isinstance((await asyncio.gather(receiving, return_exceptions=True))[0], Unavailable)
-        server.resume()
         await bus.publish(events)
-        await gather(member, ids(events))
+        server.pause()
+        with pytest.raises(Unavailable):
+            await member.receive(5)
+        server.resume()
+        stream = bus._server.keys.events("order.created")
+        async with asyncio.timeout(10):
+            while (await bus._server.listening.xpending(stream, "a"))["pending"] < 5:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert await gather(member, ids(events)) == 5
 
 
 async def test_timers_survive_a_killed_server(server: Redis, own_url: str) -> None:
@@ -195,6 +203,36 @@ async def test_a_removed_group_is_made_again_and_gets_what_is_still_there(
         sent = event()
         await own_bus.publish([sent])
         await gather(member, {sent.id})
+
+
+async def test_a_group_that_lost_one_of_its_names_is_made_again_while_others_are_busy(
+    own_bus: RedisBus, admin: Client, event: Make
+) -> None:
+    async with own_bus.subscribe("a", [*NAMES, "ticket.sold"]) as member:
+        await admin.delete(own_bus._server.keys.events("order.created"))
+        lost = event()
+        await own_bus.publish([lost])
+        got: set[str] = set()
+        async with asyncio.timeout(10):
+            while lost.id not in got:
+                await own_bus.publish([event("ticket.sold") for _ in range(3)])
+                for delivery in await member.receive(64):
+                    await delivery.ack()
+                    got.add(delivery.event.id)
+
+
+async def test_closing_takes_a_bounded_time_while_the_server_is_frozen(
+    server: Redis, own_url: str, event: Make
+) -> None:
+    try:
+        async with asyncio.timeout(10):
+            async with open_bus(own_url, Context()) as bus, bus.subscribe("a", NAMES) as member:
+                await bus.publish([event()])
+                held = await member.receive(1)
+                server.pause()
+        assert held
+    finally:
+        server.resume()
 
 
 async def test_a_full_server_is_unavailable_and_still_lets_events_end(

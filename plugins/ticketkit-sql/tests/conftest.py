@@ -1,17 +1,21 @@
-"""A storage on a fresh file, and short words for what the tests do with it."""
+"""A storage on a fresh file or an empty database, and short words for what the tests do with it."""
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import closing
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 import anyio
+import asyncpg
 import pytest
 
 from ticketkit.backends.spec import Context
@@ -23,7 +27,95 @@ from ticketkit.domain.money import Money
 from ticketkit.domain.policy import Policy
 from ticketkit.events.envelope import Envelope
 from ticketkit.ids import new_id
+from ticketkit_sql import schema
 from ticketkit_sql.storage import SqlStorage, open_storage
+
+# The server's own `clock_timestamp` is found after this one, by the path of the database alone: nothing in the
+# storage knows that it is tested.
+_CLOCK: Final = """
+CREATE SCHEMA test;
+CREATE TABLE test.clock (now timestamptz NOT NULL);
+INSERT INTO test.clock VALUES (pg_catalog.clock_timestamp());
+CREATE FUNCTION test.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS 'SELECT now FROM test.clock';
+"""
+_EMPTY: Final = """
+DO $$ DECLARE one record; BEGIN
+  FOR one IN SELECT tablename AS name FROM pg_tables
+    WHERE tablename LIKE 'ticketkit\\_%' AND tablename <> 'ticketkit_alembic_version'
+  LOOP EXECUTE format('DELETE FROM %I', one.name); END LOOP;
+END $$"""
+
+
+class Admin:
+    """A connection of its own, for tests to look and to meddle with; from any thread."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._connection: asyncpg.Connection | None = None
+
+    def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        for number in range(1, len(values) + 1):
+            sql = sql.replace("?", f"${number}", 1)
+        return [tuple(row) for row in self._wait(self._fetch(sql, values))]
+
+    def execute(self, sql: str) -> None:
+        self._wait(self._execute(sql))
+
+    def set_clock(self, now: datetime) -> None:
+        self._wait(self._fetch("UPDATE test.clock SET now = $1", (now,)))
+
+    def empty(self) -> None:
+        self.execute(_EMPTY)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._wait(self._connection.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _wait(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+    async def _connected(self) -> asyncpg.Connection:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await asyncpg.connect(self._url)
+        return self._connection
+
+    async def _fetch(self, sql: str, values: tuple[object, ...]) -> list[Any]:
+        return list(await (await self._connected()).fetch(sql, *values))
+
+    async def _execute(self, sql: str) -> None:
+        await (await self._connected()).execute(sql)
+
+
+def with_database(url: str, name: str) -> str:
+    """The URL of another database on the same server."""
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+@contextmanager
+def created(url: str, name: str, *, migrated: bool = True, clock: bool = True) -> Iterator[tuple[str, Admin]]:
+    """A database that is gone at the end: its URL, and a connection to it."""
+    server = Admin(url)
+    server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    server.execute(f'CREATE DATABASE "{name}"')
+    there = with_database(url, name)
+    if migrated:
+        schema.upgrade(there)
+    admin = Admin(there)
+    if clock:
+        admin.execute(_CLOCK)
+        server.execute(f'ALTER DATABASE "{name}" SET search_path = public, test, pg_catalog')
+    try:
+        yield there, admin
+    finally:
+        admin.close()
+        server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        server.close()
 
 
 @dataclass
@@ -43,19 +135,28 @@ class HandClock:
     def advance(self, **delta: float) -> None:
         self.time += timedelta(**delta)
 
+    def twin(self) -> HandClock:
+        """Another clock, so that what is opened with it shares nothing: as in another process."""
+        return HandClock()
+
 
 class Market:
     """What sellers and buyers do, on a storage."""
 
-    def __init__(self, storage: SqlStorage, path: Path, clock: HandClock) -> None:
+    def __init__(self, storage: SqlStorage, url: str, clock: HandClock, admin: Admin | None = None) -> None:
         self.storage = storage
-        self.path = path
+        self.url = url
         self.clock = clock
+        self.admin = admin
         self.policy = Policy()
 
     @property
-    def url(self) -> str:
-        return f"sqlite:///{self.path}"
+    def path(self) -> Path:
+        return Path(self.url.removeprefix("sqlite:///"))
+
+    def of(self, storage: SqlStorage) -> Market:
+        """The same, on another storage."""
+        return Market(storage, self.url, self.clock, self.admin)
 
     def command(self, **values: Any) -> Command:
         return Command(**{"id": new_id(), "fresh": (new_id(),), **values})
@@ -96,24 +197,80 @@ class Market:
         return found
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        if self.admin is not None:
+            return self.admin.rows(sql, *values)
         with closing(sqlite3.connect(self.path)) as connection:
             return connection.execute(sql, values).fetchall()
 
 
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
+class ServerClock(HandClock):
+    """Moves the clock of a database too."""
+
+    def __init__(self, admin: Admin) -> None:
+        super().__init__()
+        self._admin = admin
+        admin.set_clock(self.time)
+
+    def advance(self, **delta: float) -> None:
+        super().advance(**delta)
+        self._admin.set_clock(self.time)
+
+    def twin(self) -> HandClock:
+        return ServerClock(self._admin)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """What the storage is on: each test of the protocol runs on both."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def postgresql_database(postgresql_url: str, worker_id: str) -> Iterator[tuple[str, Admin]]:
+    with created(postgresql_url, f"ticketkit_sql_{worker_id}") as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def postgresql_kit_database(postgresql_url: str, worker_id: str) -> Iterator[tuple[str, Admin]]:
+    """A database on the server's own clock."""
+    with created(postgresql_url, f"ticketkit_sql_kit_{worker_id}", clock=False) as database:
+        yield database
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'market.db'}"
+def created_database(postgresql_url: str, worker_id: str) -> Callable[..., AbstractContextManager[tuple[str, Admin]]]:
+    """Makes one more database: its URL, and a look into it."""
+    return partial(created, postgresql_url, f"ticketkit_sql_more_{worker_id}")
 
 
 @pytest.fixture
-async def market(tmp_path: Path, url: str, clock: HandClock) -> AsyncIterator[Market]:
+def admin(request: pytest.FixtureRequest, kind: str) -> Iterator[Admin | None]:
+    """A look into PostgreSQL, on an empty database; None on SQLite."""
+    if kind == "sqlite":
+        yield None
+        return
+    _, admin = request.getfixturevalue("postgresql_database")
+    admin.empty()
+    yield admin
+
+
+@pytest.fixture
+def clock(admin: Admin | None) -> HandClock:
+    return HandClock() if admin is None else ServerClock(admin)
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest, admin: Admin | None, tmp_path: Path) -> str:
+    if admin is None:
+        return f"sqlite:///{tmp_path / 'market.db'}"
+    return str(request.getfixturevalue("postgresql_database")[0])
+
+
+@pytest.fixture
+async def market(url: str, clock: HandClock, admin: Admin | None) -> AsyncIterator[Market]:
     async with open_storage(url, Context(clock=clock)) as storage:
-        yield Market(storage, tmp_path / "market.db", clock)
+        yield Market(storage, url, clock, admin)
 
 
 @pytest.fixture

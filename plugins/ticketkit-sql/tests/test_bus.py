@@ -10,7 +10,7 @@ from ticketkit.backends.spec import Context
 from ticketkit.events.envelope import Envelope
 from ticketkit_sql.bus import SqlBus, open_bus
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("kind", ["sqlite"], indirect=True)]
 NAMES = ["order.created"]
 
 

@@ -18,6 +18,7 @@ from ticketkit.ids import new_id
 from ticketkit_sql.storage import open_storage
 
 pytestmark = pytest.mark.anyio
+ON_SQLITE = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 
 
 async def test_of_many_buyers_of_one_ticket_one_gets_it(market: Any, outcomes: Any) -> None:
@@ -29,12 +30,12 @@ async def test_of_many_buyers_of_one_ticket_one_gets_it(market: Any, outcomes: A
     assert (stored.status, stored.order_id, stored.version) == (TicketStatus.LOCKED, order.id, 2)
 
 
-async def test_two_processes_that_share_a_file_sell_a_ticket_once(market: Any, outcomes: Any) -> None:
+async def test_two_writers_of_one_database_sell_a_ticket_once(market: Any, outcomes: Any) -> None:
     tickets = await market.offer(20)
     async with AsyncExitStack() as stack:
         # Another clock, so another writer: as another process would be.
-        other = await stack.enter_async_context(open_storage(market.url, Context(clock=type(market.clock)())))
-        one, two = market, type(market)(other, market.path, market.clock)
+        other = await stack.enter_async_context(open_storage(market.url, Context(clock=market.clock.twin())))
+        one, two = market, market.of(other)
         results = await asyncio.gather(
             *(
                 side.place(f"{n}-{number}", ticket.id)
@@ -219,12 +220,13 @@ async def test_a_fact_about_nothing_written_is_refused(market: Any) -> None:
         )
 
 
+@ON_SQLITE
 async def test_while_another_process_writes_for_too_long_nothing_happens(market: Any, tmp_path: Any) -> None:
     import sqlite3
 
     (ticket,) = await market.offer()
-    async with open_storage(f"{market.url}?busy=0.1", Context(clock=type(market.clock)())) as storage:
-        impatient = type(market)(storage, market.path, market.clock)
+    async with open_storage(f"{market.url}?busy=0.1", Context(clock=market.clock.twin())) as storage:
+        impatient = market.of(storage)
         blocker = sqlite3.connect(market.path, isolation_level=None)
         blocker.execute("BEGIN IMMEDIATE")
         with pytest.raises(Unavailable):
@@ -235,6 +237,7 @@ async def test_while_another_process_writes_for_too_long_nothing_happens(market:
         assert (await impatient.place("buyer", ticket.id)).version == 1
 
 
+@ON_SQLITE
 async def test_a_full_disk_is_said_to_be_unavailable_and_harms_nothing(market: Any) -> None:
     (ticket,) = await market.offer()
     connection = market.storage._database.writer._connection
@@ -246,6 +249,7 @@ async def test_a_full_disk_is_said_to_be_unavailable_and_harms_nothing(market: A
     assert (await market.place("buyer", ticket.id)).version == 1
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("found", [True, False])
 async def test_a_commit_without_an_answer_is_looked_up(
     market: Any, monkeypatch: pytest.MonkeyPatch, *, found: bool

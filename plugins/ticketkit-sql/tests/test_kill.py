@@ -58,8 +58,9 @@ def everything_agrees(market: Any, won: set[str]) -> None:
     commands = dict(market.rows("SELECT id, answer FROM ticketkit_commands WHERE answer LIKE '%\"order\"%'"))
     assert len(commands) == len(orders)
     assert won <= commands.keys()
-    assert market.rows("PRAGMA integrity_check") == [("ok",)]
-    assert market.rows("PRAGMA foreign_key_check") == []
+    if market.admin is None:
+        assert market.rows("PRAGMA integrity_check") == [("ok",)]
+        assert market.rows("PRAGMA foreign_key_check") == []
 
 
 @pytest.mark.anyio
@@ -92,7 +93,7 @@ async def test_a_process_killed_while_it_writes_leaves_all_or_nothing(market: An
         won |= {words[1] for line in rest.split("\n") if len(words := line.split()) == 2}
     everything_agrees(market, {id for id in won if len(id) == 36})
     async with open_storage(market.url, Context()) as storage:
-        again = type(market)(storage, market.path, market.clock)
+        again = market.of(storage)
         ((free,),) = market.rows("SELECT id FROM ticketkit_tickets WHERE order_id IS NULL LIMIT 1")
         await again.place("heir", free)
     everything_agrees(market, set())

@@ -106,6 +106,7 @@ async def test_a_schema_of_a_newer_release_is_refused(tmp_path: Path) -> None:
         "UPDATE ticketkit_outbox SET published_at = 1 WHERE ? <> ''",
     ],
 )
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 async def test_the_schema_itself_refuses_what_must_not_be(market: Any, sql: str) -> None:
     first, second = await market.offer(2)
     await market.place("buyer", first.id)
@@ -128,8 +129,11 @@ def test_an_email_address_belongs_to_one_user(tmp_path: Path) -> None:
 
 def test_the_plugin_brings_storage_timers_and_bus() -> None:
     backends = ticketkit_backends()
-    assert {backend.kind for backend in backends} == {BackendKind.STORAGE, BackendKind.TIMERS, BackendKind.BUS}
-    assert all(backend.schemes == ("sqlite",) for backend in backends)
+    found = {(backend.kind, scheme) for backend in backends for scheme in backend.schemes if backend.capabilities}
+    both = {
+        (kind, scheme) for kind in (BackendKind.STORAGE, BackendKind.TIMERS) for scheme in ("postgresql", "postgres")
+    }
+    assert found == both | {(kind, "sqlite") for kind in (BackendKind.STORAGE, BackendKind.TIMERS, BackendKind.BUS)}
 
 
 def test_the_plugin_is_light() -> None:

@@ -71,6 +71,7 @@ async def test_claims_are_shared_out_the_longest_due_first(timers: SqlTimers, cl
     assert {"5", "4", "3"} in ({timer.key for timer in one}, {timer.key for timer in two})
 
 
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 async def test_waiting_ends_in_time_for_the_next_timer(url: str) -> None:
     async with open_timers(url, Context()) as timers:
         from datetime import UTC, datetime

@@ -16,7 +16,11 @@ _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*)(?=:|\Z)", re.IGNORECASE)  # RF
 _OFFERS: Final = {
     ("ticketkit-sql", 'pip install "ticketkit[sql]"'): (
         (BackendKind.STORAGE, BackendKind.BUS, BackendKind.TIMERS),
-        ("postgres", "postgresql", "sqlite"),
+        ("sqlite",),
+    ),
+    ("ticketkit-sql", 'pip install "ticketkit[postgresql]"'): (
+        (BackendKind.STORAGE, BackendKind.TIMERS),
+        ("postgres", "postgresql"),
     ),
     ("ticketkit-nats", "pip install ticketkit-nats"): ((BackendKind.BUS,), ("nats", "tls")),
     ("ticketkit-redis", "pip install ticketkit-redis"): ((BackendKind.BUS, BackendKind.TIMERS), ("redis", "rediss")),
@@ -40,11 +44,12 @@ def not_found(kind: BackendKind, scheme: str, plugins: Sequence[Plugin]) -> Misc
     for plugin in (plugin for plugin in plugins if plugin.broken):
         if (kind, scheme) in plugin.claimed or (distribution and distribution == plugin.distribution):
             return Misconfigured(
-                f"Plugin {plugin.name}, for the {kind} scheme {scheme!r}, can't be used: {plugin.broken}"
+                f"Plugin {plugin.name}, for the {kind} scheme {scheme!r}, can't be used: {plugin.broken}",
+                mend=plugin.mend,
             )
     message = f"No plugin has the {kind} scheme {scheme!r}."
     if install and distribution not in {plugin.distribution for plugin in plugins}:
-        return Misconfigured(f"{message} Install it: {install}")
+        return Misconfigured(message, mend=f"Install it: {install}")
     known = sorted({known for plugin in plugins if not plugin.broken for at, known in plugin.claimed if at == kind})
     message += f" Known: {', '.join(known) or 'none'}."
     if suspects := [f"{plugin.name} ({plugin.broken})" for plugin in plugins if plugin.broken and not plugin.claimed]:

@@ -123,9 +123,8 @@ def check_shared(plugins: Plugins, kind: BackendKind, url: str, *, setting: str 
     if Capability.MULTI_PROCESS in backend.capabilities:
         return
     lives = "The timers {!r} live" if kind is BackendKind.TIMERS else f"The {kind.value} {{!r}} lives"
-    msg = (
-        f"{lives.format(backend.name)} inside one process, so several can't work together by it: "
-        f"set {setting or SETTINGS[kind]} to one that processes share (`ticketkit plugins` lists them with their "
-        "capabilities), or start all services together with `ticketkit serve`."
+    raise Misconfigured(
+        f"{lives.format(backend.name)} inside one process, so several can't work together by it.",
+        mend=f"Set {setting or SETTINGS[kind]} to one that processes share (`ticketkit plugins` lists them with their "
+        "capabilities), or start all services together with `ticketkit serve`.",
     )
-    raise Misconfigured(msg)

@@ -63,7 +63,7 @@ class Orders:
             buyer_id: For whom.
             ticket_ids: Each once.
             command_key: The same key has one effect and one answer.
-            also: Statements of the app for the same commit, of the storage's own kind (SQLAlchemy's, with `ticketkit-sql`).
+            also: Statements of the app for the same commit, of the storage's kind (SQLAlchemy's, with `ticketkit-sql`).
             within: A connection in a transaction of the app, which the order joins: it is placed when the app commits.
 
         Raises:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import anyio
 
+from ticketkit.backends.errors import Unavailable
 from ticketkit.backends.spec import Capability, Context
 from ticketkit_nats import streams
 from ticketkit_nats.connection import Connection
@@ -17,7 +18,7 @@ from ticketkit_nats.member import Member
 from ticketkit_nats.publisher import Outgoing, Publisher, StreamMissing
 from ticketkit_nats.settings import Settings
 from ticketkit_nats.state import State
-from ticketkit_nats.subjects import Subjects, headers_of
+from ticketkit_nats.subjects import Subjects, message_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ticketkit.backends.bus import DeadLetter, Subscription
     from ticketkit.events.envelope import Envelope
 
+_MEND: Final = 1.0
 _REMEMBERED: Final = 100_000
 """Most events of which it is remembered that their last publish failed."""
 
@@ -44,7 +46,7 @@ class NatsBus:
         self.connection = connection
         self.clock = context.clock
         self.state = State(connection)
-        self.groups = Groups(connection, self.state, context.new_id)
+        self.groups = Groups(connection, self.state)
         self._new_id = context.new_id
         self._subjects = Subjects(connection.settings.prefix)
         self._publisher = Publisher(connection)
@@ -55,25 +57,26 @@ class NatsBus:
         if not events:
             return
         run = self._new_id()
-        messages = [Outgoing(self._subjects.of(event), event.data, self._headers(event, run)) for event in events]
+        messages = [self._message(event, run) for event in events]
         try:
             await self._publisher.publish(messages)
         except BaseException as error:
             self._remember(events, run)
             if isinstance(error, StreamMissing):
-                await streams.ensure(self.connection)
+                with anyio.move_on_after(_MEND), suppress(Unavailable):  # its leader may just be elected
+                    await streams.ensure(self.connection)
             raise
         if self._failed:
             for event in events:
                 self._failed.pop(event.id, None)
 
-    def _headers(self, event: Envelope, run: str) -> dict[str, str]:
+    def _message(self, event: Envelope, run: str) -> Outgoing:
         # The server drops what it stored under the same Nats-Msg-Id not long ago. That is wanted of a publish that is
         # tried again because its answer was lost, and of nothing else: an event that is published anew after it had
         # arrived (`ticketkit events replay`) has to arrive again.
-        headers = headers_of(event)
+        payload, headers = message_of(event)
         headers["Nats-Msg-Id"] = f"{event.id}:{self._failed.get(event.id, run)}"
-        return headers
+        return Outgoing(self._subjects.of(event), payload, headers)
 
     def _remember(self, events: Sequence[Envelope], run: str) -> None:
         for event in events:
@@ -85,13 +88,18 @@ class NatsBus:
     async def subscribe(self, group: str, names: Collection[str]) -> AsyncIterator[Subscription]:
         member = Member(self, group, sorted(set(names)))
         await member.join()
+        failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(member.stay)
             try:
                 yield member
+            except Exception as error:  # noqa: BLE001 - the caller's own: it is raised below, not in a group
+                failure = error
             finally:
                 tasks.cancel_scope.cancel()
                 await member.leave()
+        if failure is not None:
+            raise failure
 
     @asynccontextmanager
     async def broadcast(self, names: Collection[str]) -> AsyncIterator[Subscription]:

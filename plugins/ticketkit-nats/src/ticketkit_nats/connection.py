@@ -18,10 +18,9 @@ import nats.js.errors
 from nats.aio.client import Client
 
 from ticketkit.backends.errors import BackendError, Misconfigured, Unavailable
-from ticketkit_nats import faults
+from ticketkit_nats import access, faults
 
 if TYPE_CHECKING:
-    from nats.aio.msg import Msg
     from nats.js import JetStreamContext
 
     from ticketkit_nats.settings import Settings
@@ -33,7 +32,8 @@ OLDEST: Final = (2, 10)
 """Oldest server: consumers with several filters and metadata."""
 _PING: Final = 5
 """Seconds between two pings; after two without an answer the connection counts as lost."""
-_CLOSE: Final = 2.0
+_NOTED: Final = 1.0
+_CLOSE: Final = 1.0
 
 
 class Connection:
@@ -120,15 +120,23 @@ class Connection:
                 raise
             raise faults.translated(error, self.settings) from error
 
-    async def request(self, subject: str, payload: bytes) -> Msg:
-        """Send something, and wait for the answer.
+    async def tell(self, subject: str, payload: bytes) -> None:
+        """Say how a delivery ended, and wait until the server has taken note.
+
+        It gives no answer for what it does not count as begun any more: because it was killed and forgot, or because
+        the first of two tries had arrived. Then it is enough that it is there.
 
         Raises:
-            Unavailable: There is none.
+            Unavailable: It is not.
         """
         client = await self.client()
-        timeout = self.settings.timeout
-        return await self.run(client, lambda: client.request(subject, payload, timeout), within=timeout + 1)
+        patience = min(_NOTED, self.settings.timeout)
+        try:
+            await self.run(client, lambda: client.request(subject, payload, patience), within=patience + 1)
+        except Unavailable as error:
+            if not isinstance(error.__cause__, nats.errors.TimeoutError | nats.errors.NoRespondersError):
+                raise
+            await self.send([])
 
     async def send(self, messages: list[tuple[str, bytes]]) -> None:
         """Send messages that nobody answers, and wait until the server has them.
@@ -170,6 +178,7 @@ class Connection:
 
     async def _connect_to(self, server: str) -> Client:
         client = Client()
+        credentials = access.credentials(self.settings, client)
         connecting = True
 
         async def failed(error: Exception) -> None:
@@ -195,17 +204,17 @@ class Connection:
                     max_outstanding_pings=1,
                     error_cb=failed,
                     closed_cb=gone,
-                    **faults.credentials(self.settings, client),
+                    **credentials,
                 )
             connecting = False
-            faults.check_server(client, self.settings, oldest=OLDEST)
+            access.check_server(client, self.settings, oldest=OLDEST)
         except BaseException as error:
             connecting = False
             await _close(client)
             if isinstance(error, BackendError):
                 raise
             if isinstance(error, nats.errors.Error | OSError | TimeoutError):
-                raise faults.of_connecting(error, self.settings) from error
+                raise faults.of_connecting(error, client, self.settings) from error
             raise
         return client
 
@@ -222,8 +231,8 @@ class Connection:
     def _stopped(self, scope: anyio.CancelScope, client: Client) -> BackendError:
         if scope in self._denied:
             return Misconfigured(
-                f"NATS ({self.settings.where}) allows this user not what is needed: {self._denied[scope]}. Give it the "
-                "permissions that the README of ticketkit-nats lists."
+                f"NATS ({self.settings.where}) does not allow this user what is needed: {self._denied[scope]}.",
+                mend="Give it the permissions that the README of ticketkit-nats lists.",
             )
         if not client.is_connected:
             return Unavailable(f"The connection to NATS ({self.settings.where}) was lost.")

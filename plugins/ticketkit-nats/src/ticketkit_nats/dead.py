@@ -12,7 +12,7 @@ from ticketkit.backends.bus import DeadLetter
 from ticketkit.events.envelope import MalformedEvent
 from ticketkit_nats.faults import NO_MESSAGE
 from ticketkit_nats.publisher import Outgoing
-from ticketkit_nats.subjects import Subjects, encoded, event_of, header, headers_of, text_of
+from ticketkit_nats.subjects import Subjects, encoded, event_of, header, message_of, text_of
 
 if TYPE_CHECKING:
     from ticketkit_nats.connection import Connection
@@ -82,8 +82,9 @@ class DeadLetters:
             return False
         event = letter.event
         # Whoever replays the same one at the same time has the same id, and the server keeps one of both.
-        headers = {**headers_of(event), "Nats-Msg-Id": f"{self._stream}:{id}:{event.id}"}
-        await self._publisher.publish([Outgoing(self._subjects.again(letter.group, event), event.data, headers)])
+        payload, headers = message_of(event)
+        headers["Nats-Msg-Id"] = f"{self._stream}:{id}:{event.id}"
+        await self._publisher.publish([Outgoing(self._subjects.again(letter.group, event), payload, headers)])
         await self.drop(id)
         return True
 
@@ -120,7 +121,7 @@ class DeadLetters:
             return DeadLetter(
                 id=str(message.seq),
                 group=text_of(headers[_GROUP]),
-                event=event_of(headers, message.data or b""),
+                event=event_of(message.data or b"", headers),
                 attempts=int(headers[_ATTEMPTS]),
                 error=text_of(headers.get(_ERROR, "")),
             )

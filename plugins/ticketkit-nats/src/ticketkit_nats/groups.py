@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Final
 from nats.js import api
 from nats.js.errors import APIError
 
+from ticketkit.backends.errors import Unavailable
 from ticketkit_nats import streams
 from ticketkit_nats.faults import CONSUMER_NOT_FOUND
 from ticketkit_nats.state import Place, State
 from ticketkit_nats.subjects import Subjects, consumer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import datetime
 
     from ticketkit_nats.connection import Connection
 
-_EPOCH: Final = "ticketkit-epoch"
+_MOVES: Final = 10
 _MISSING: Final = frozenset({CONSUMER_NOT_FOUND})
 
 
@@ -33,48 +33,43 @@ class Groups:
     Args:
         connection: To the servers.
         state: Where their places are.
-        new_id: Makes fresh ids.
     """
 
-    def __init__(self, connection: Connection, state: State, new_id: Callable[[], str]) -> None:
+    def __init__(self, connection: Connection, state: State) -> None:
         self._connection = connection
         self._settings = connection.settings
         self._stream = connection.settings.stream
         self._subjects = Subjects(connection.settings.prefix)
         self._state = state
-        self._new_id = new_id
 
     async def join(self, group: str, name: str) -> str:
         """See that a group gets the events of a name from now on; returns the consumer.
 
-        A consumer that is missing although the group has a place was lost by the server: it begins there.
+        A consumer that is missing although the group has a place was lost by the server, or moved: it begins there.
         """
         place = await self._place(group, name)
-        consumer = consumer_of(group, name)
-        info = await self._info(consumer)
-        if info is not None and _epoch(info) != place.epoch:
-            if await self._place(group, name) != place:  # it was moved just now
-                return await self.join(group, name)
-            await self._delete(consumer)
-            info = None
-        if info is None:
-            await self._create(self._wanted(place))
-            return consumer
         want = self._wanted(place)
-        changed = (want.ack_wait, want.max_ack_pending, want.filter_subjects)
-        if (info.config.ack_wait, info.config.max_ack_pending, info.config.filter_subjects) != changed:
-            ack_wait, pending, filters = changed
+        info = await self._info(place)
+        if info is None:
+            await self._create(want)
+            if place.epoch:
+                await self._delete(consumer_of(group, name, place.epoch - 1))
+        elif _settings(info.config) != _settings(want):
+            ack_wait, pending, filters = _settings(want)
             await self._create(
                 replace(info.config, ack_wait=ack_wait, max_ack_pending=pending, filter_subjects=filters)
             )
-        return consumer
+        return str(want.name)
 
     async def note(self, group: str, name: str) -> None:
         """Write down how far a group is, for the case that the server loses its consumer."""
         known = await self._state.place(group, name)
-        info = await self._info(consumer_of(group, name))
-        if known is not None and info is not None and _epoch(info) == known[0].epoch:
-            await self._state.advance(known[0], over=known[1], start=_next(info))
+        if known is None:
+            return
+        place, number = known
+        info = await self._info(place)
+        if info is not None and _next(info) > place.start:
+            await self._state.set_place(replace(place, start=_next(info)), over=number)
 
     async def move(self, group: str, *, since: datetime | None, sequence: int | None) -> None:
         """Let a group begin again from an event on.
@@ -84,23 +79,34 @@ class Groups:
         Raises:
             LookupError: There is no such group.
         """
-        places = await self._state.places(group)
-        if not places:
+        names = await self._state.names(group)
+        if not names:
             raise LookupError(f"There is no group {group!r} on this bus.")
         first = sequence if sequence is not None else await self._first_since(since)
-        for place in places:
-            info = await self._info(consumer_of(group, place.name))
-            here = _next(info) if info is not None and _epoch(info) == place.epoch else place.start
-            await self._state.set_place(replace(place, start=max(1, min(first, here)), epoch=self._new_id()))
-            await self.join(group, place.name)
+        for name in names:
+            await self._move(group, name, first)
+            await self.join(group, name)
+
+    async def _move(self, group: str, name: str, first: int) -> None:
+        for _ in range(_MOVES):
+            known = await self._state.place(group, name)
+            if known is None:
+                return
+            place, number = known
+            info = await self._info(place)
+            start = max(1, min(first, _next(info) if info is not None else place.start))
+            if await self._state.set_place(replace(place, start=start, epoch=place.epoch + 1), over=number):
+                return
+        raise Unavailable(f"The place of group {group!r} among {name} is being written by somebody else.")
 
     async def _place(self, group: str, name: str) -> Place:
         known = await self._state.place(group, name)
         if known is not None:
             return known[0]
-        info = await self._info(consumer_of(group, name))
-        start = _next(info) if info is not None else await streams.last_sequence(self._connection) + 1
-        place = Place(group, name, start, self._new_id() if info is None else _epoch(info))
+        place = Place(group, name, await streams.last_sequence(self._connection) + 1, 0)
+        info = await self._info(place)
+        if info is not None:  # the state was lost, and the consumer was not
+            place = replace(place, start=_next(info))
         if not await self._state.set_place(place, over=0):
             return await self._place(group, name)
         return place
@@ -122,7 +128,7 @@ class Groups:
         return (info.delivered.stream_seq if info.delivered else 0) + 1
 
     def _wanted(self, place: Place) -> api.ConsumerConfig:
-        consumer = consumer_of(place.group, place.name)
+        consumer = consumer_of(place.group, place.name, place.epoch)
         return api.ConsumerConfig(
             name=consumer,
             durable_name=consumer,
@@ -134,13 +140,13 @@ class Groups:
             max_deliver=-1,
             max_ack_pending=self._settings.pending,
             filter_subjects=self._subjects.heard(place.group, place.name),
-            metadata={_EPOCH: place.epoch},
         )
 
     async def _create(self, config: api.ConsumerConfig) -> None:
         await self._connection.call(lambda jetstream: jetstream.add_consumer(self._stream, config))
 
-    async def _info(self, consumer: str) -> api.ConsumerInfo | None:
+    async def _info(self, place: Place) -> api.ConsumerInfo | None:
+        consumer = consumer_of(place.group, place.name, place.epoch)
         try:
             info: api.ConsumerInfo = await self._connection.call(
                 lambda jetstream: jetstream.consumer_info(self._stream, consumer), passing=_MISSING
@@ -158,8 +164,8 @@ class Groups:
             return
 
 
-def _epoch(info: api.ConsumerInfo) -> str:
-    return (info.config.metadata or {}).get(_EPOCH, "")
+def _settings(config: api.ConsumerConfig) -> tuple[float | None, int | None, list[str] | None]:
+    return config.ack_wait, config.max_ack_pending, config.filter_subjects
 
 
 def _next(info: api.ConsumerInfo) -> int:

@@ -94,9 +94,7 @@ class Listener:
             if self._puller is not None:
                 await _ended(self._puller)
                 consumer = self._consumer
-                await self._connection.call(
-                    lambda jetstream: jetstream.delete_consumer(self._stream, consumer), passing=frozenset({10014})
-                )
+                await self._connection.call(lambda jetstream: jetstream.delete_consumer(self._stream, consumer))
 
     async def _bound(self) -> Puller:
         client = await self._connection.client()
@@ -131,7 +129,7 @@ async def _ended(puller: Puller) -> None:
 
 def _event(message: Msg) -> Envelope | None:
     try:
-        return event_of(message.headers, message.data)
+        return event_of(message.data, message.headers)
     except MalformedEvent as error:
         log.error("NATS, broadcast: %s: %s", message.subject, error)  # noqa: TRY400 - the reason is the message
         return None

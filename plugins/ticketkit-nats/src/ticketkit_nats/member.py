@@ -95,8 +95,8 @@ class Member:
         self._lease = bus.connection.settings.lease
         self._puller: Puller | None = None
         self._binding = anyio.Lock()
-        # Events of which there were tries when this member began, or came back: the server may have lost how often it
-        # delivered them, and when they are due.
+        # Events of which there were tries when this member began, or came back: a server that was killed may have
+        # forgotten that it delivered them.
         self._tried: dict[str, set[int]] = {}
         # Of what nobody refers to any more no lease is renewed: it was forgotten, and comes again.
         self._open: weakref.WeakSet[Delivery] = weakref.WeakSet()
@@ -168,8 +168,7 @@ class Member:
         if counted or after > 0 or delivery.known is not None:
             due = self._bus.clock.now().timestamp() + after
             known = Try(delivery.event.id, delivery.attempt + int(counted), due, after)
-            metadata = delivery.message.metadata
-            await self._bus.state.set_tried(metadata.consumer, metadata.sequence.stream, known)
+            await self._bus.state.set_tried(self._group, delivery.event.name, _number(delivery.message), known)
         await self._answer(delivery, _later(after))
 
     async def bury(self, delivery: Delivery, error: str) -> None:
@@ -194,18 +193,19 @@ class Member:
         return delivery in self._open and anyio.current_time() < delivery.until
 
     async def _answer(self, delivery: Delivery, word: bytes) -> None:
-        await self._connection.request(delivery.message.reply, word)
+        await self._connection.tell(delivery.message.reply, word)
         self._open.discard(delivery)
 
     async def _forget(self, delivery: Delivery) -> None:
         if delivery.known is None:
             return
-        metadata = delivery.message.metadata
         with suppress(BackendError):  # it is only litter
-            await self._bus.state.forget_tried(metadata.consumer, metadata.sequence.stream)
+            await self._bus.state.forget_tried(self._group, delivery.event.name, _number(delivery.message))
 
     async def _renew(self) -> None:
-        held = list(self._open)
+        # What ran out of its lease, because this process stood still, is somebody else's by now.
+        now = anyio.current_time()
+        held = [one for one in self._open if now < one.until]
         if held:
             end = self.lease_end()
             await self._connection.send([(one.message.reply, _PROGRESS) for one in held])
@@ -221,7 +221,7 @@ class Member:
 
     async def _bind(self, client: Client) -> Puller:
         consumers = [await self._bus.groups.join(self._group, name) for name in self._names]
-        self._tried = {consumer: await self._bus.state.tries(consumer) for consumer in consumers}
+        self._tried = {name: await self._bus.state.tries(self._group, name) for name in self._names}
         stream = self._connection.settings.stream
         puller = Puller(self._connection, client, stream=stream, consumers=consumers, keep=False)
         await puller.open()
@@ -255,30 +255,24 @@ class Member:
 
     async def _delivery(self, message: Msg) -> Delivery | None:
         try:
-            event = event_of(message.headers, message.data)
+            event = event_of(message.data, message.headers)
         except MalformedEvent as error:
             await self._foreign(message, error)
             return None
         known = await self._known(message, event)
-        if known is not None and (wait := self._too_early(message, known)) > 0:
-            await self._connection.request(message.reply, _later(wait))
+        if known is not None and (wait := self._too_early(known)) > 0:
+            await self._connection.send([(message.reply, _later(wait))])
             return None
         return Delivery(self, message, event, known)
 
     async def _known(self, message: Msg, event: Envelope) -> Try | None:
-        metadata = message.metadata
-        sequence, consumer = metadata.sequence.stream, metadata.consumer
-        if metadata.num_delivered == 1 and sequence not in self._tried.get(consumer, ()):
+        number = _number(message)
+        if message.metadata.num_delivered == 1 and number not in self._tried.get(event.name, ()):
             return None
-        return await self._bus.state.tried(consumer, sequence, event.id)
+        return await self._bus.state.tried(self._group, event.name, number, event.id)
 
-    def _too_early(self, message: Msg, known: Try) -> float:
-        """Seconds to wait yet: the server counts them itself, but over a restart it forgets a part of them."""
-        metadata = message.metadata
-        suspects = self._tried.get(metadata.consumer, set())
-        if metadata.sequence.stream not in suspects:
-            return 0
-        suspects.discard(metadata.sequence.stream)
+    def _too_early(self, known: Try) -> float:
+        """Seconds to wait yet: the server counts them itself, but over a restart it forgets a part of them or all."""
         return min(known.due - self._bus.clock.now().timestamp(), known.after)
 
     async def _foreign(self, message: Msg, error: MalformedEvent) -> None:
@@ -292,7 +286,11 @@ class Member:
             error=f"{_FOREIGN}: {error}",
             key=message.reply,
         )
-        await self._connection.request(message.reply, _TERM)
+        await self._connection.send([(message.reply, _TERM)])
+
+
+def _number(message: Msg) -> int:
+    return message.metadata.sequence.stream
 
 
 def _later(seconds: float) -> bytes:

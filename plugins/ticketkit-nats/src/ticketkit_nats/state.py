@@ -8,7 +8,7 @@ deliveries that a dead member had, and that an outage sent back.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from nats.js import api
@@ -32,13 +32,13 @@ class Place:
         group: Whose it is.
         name: Of its events.
         start: Number of the first event in the stream that it must not miss.
-        epoch: Changes when the consumer is to be made anew; the consumer has it too.
+        epoch: How often the group was moved; the name of the consumer has it, so a moved group has another one.
     """
 
     group: str
     name: str
     start: int
-    epoch: str
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,41 +87,39 @@ class State:
         headers = {} if over is None else {api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: str(over)}
         return await self._write(self._place(place.group, place.name), asdict(place), headers)
 
-    async def places(self, group: str) -> list[Place]:
-        """All places of a group."""
+    async def names(self, group: str) -> list[str]:
+        """Names of which a group has a place."""
         subjects = await self._subjects(f"{self._prefix}.place.{encoded(group)}.*")
         found = [await self._last(subject) for subject in subjects]
-        return [Place(**json.loads(one.data or b"{}")) for one in found if one is not None]
+        return [Place(**json.loads(one.data or b"{}")).name for one in found if one is not None]
 
-    async def tries(self, consumer: str) -> set[int]:
-        """Numbers of the events of a consumer of which there are tries."""
-        subjects = await self._subjects(f"{self._prefix}.try.{consumer}.*")
+    async def tries(self, group: str, name: str) -> set[int]:
+        """Numbers of the events of which there are tries."""
+        subjects = await self._subjects(self._try(group, name, "*"))
         return {int(subject.rpartition(".")[2]) for subject in subjects}
 
-    async def tried(self, consumer: str, sequence: int, event: str) -> Try | None:
-        """What is known of an event of a consumer."""
-        found = await self._last(f"{self._prefix}.try.{consumer}.{sequence}")
+    async def tried(self, group: str, name: str, sequence: int, event: str) -> Try | None:
+        """What is known of an event."""
+        found = await self._last(self._try(group, name, sequence))
         if found is None:
             return None
         known = Try(**json.loads(found.data or b"{}"))
         return known if known.event == event else None
 
-    async def set_tried(self, consumer: str, sequence: int, known: Try) -> None:
+    async def set_tried(self, group: str, name: str, sequence: int, known: Try) -> None:
         """Write what is known of an event."""
-        await self._write(f"{self._prefix}.try.{consumer}.{sequence}", asdict(known), {})
+        await self._write(self._try(group, name, sequence), asdict(known), {})
 
-    async def forget_tried(self, consumer: str, sequence: int) -> None:
+    async def forget_tried(self, group: str, name: str, sequence: int) -> None:
         """It was ended."""
-        subject = f"{self._prefix}.try.{consumer}.{sequence}"
+        subject = self._try(group, name, sequence)
         await self._connection.call(lambda jetstream: jetstream.purge_stream(self._stream, subject=subject))
-
-    async def advance(self, place: Place, *, over: int, start: int) -> None:
-        """Move a place on, unless somebody else wrote it."""
-        if start > place.start:
-            await self.set_place(replace(place, start=start), over=over)
 
     def _place(self, group: str, name: str) -> str:
         return f"{self._prefix}.place.{encoded(group)}.{encoded(name)}"
+
+    def _try(self, group: str, name: str, sequence: int | str) -> str:
+        return f"{self._prefix}.try.{encoded(group)}.{encoded(name)}.{sequence}"
 
     async def _last(self, subject: str) -> api.RawStreamMsg | None:
         # Asked of the leader, not of any replica: what was written a moment ago must be seen.

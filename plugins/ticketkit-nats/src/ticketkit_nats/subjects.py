@@ -1,18 +1,19 @@
-"""How groups and events are named on the server, and how an event travels: CloudEvents' binary mode.
+"""How groups and events are named on the server, and how an event travels: as JSON, in CloudEvents' structured mode.
 
-The attributes are headers (`ce-id`, `ce-type`, ...), the payload is the body as it is. Source: CloudEvents' NATS
-protocol binding; values are percent-encoded where they are not plain ASCII, as its HTTP binding does.
+A header tells where the body begins, so it arrives byte for byte without being parsed. Binary mode, with a header for
+each attribute, was measured at half the speed. Source: CloudEvents' NATS protocol binding and JSON format.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
 
 from ticketkit.backends.errors import Refused
-from ticketkit.events.envelope import Envelope, MalformedEvent
+from ticketkit.events.envelope import Envelope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 AGAIN: Final = "_to"
 """Token under which an event is sent to one group alone; no event's name begins with it."""
 
-_HEADER: Final = "ce-"
+_TYPE: Final = "application/cloudevents+json"
+_DATA: Final = "ticketkit-data"
 _SAFE: Final = "".join(chr(code) for code in range(33, 127) if chr(code) != "%")
 _NAME: Final = re.compile(r"[^\s.*>]+(\.[^\s.*>]+)*")
 _ODD: Final = re.compile(r"[^A-Za-z0-9_-]")
@@ -31,9 +33,9 @@ def encoded(text: str) -> str:
     return _ODD.sub(lambda odd: "~" if odd[0] == "." else "".join(f"={byte:02X}" for byte in odd[0].encode()), text)
 
 
-def consumer_of(group: str, name: str) -> str:
-    """Name of the consumer that keeps a group's place among the events of one name."""
-    return f"{encoded(group)}+{encoded(name)}"
+def consumer_of(group: str, name: str, epoch: int = 0) -> str:
+    """Name of the consumer that keeps a group's place among the events of one name, after so many moves."""
+    return f"{encoded(group)}+{encoded(name)}" + (f"+{epoch}" if epoch else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +76,26 @@ def _checked(name: str) -> str:
     return name
 
 
-def headers_of(event: Envelope) -> dict[str, str]:
-    """The attributes of an event."""
-    headers = {
-        "ce-specversion": "1.0",
-        "ce-id": event.id,
-        "ce-type": event.type,
-        "ce-source": event.source,
-        "ce-subject": event.subject,
-        "ce-time": event.time.isoformat(),
-        "ce-aggregateversion": str(event.aggregateversion),
-    }
-    if event.correlationid:
-        headers["ce-correlationid"] = event.correlationid
-    if event.causationid:
-        headers["ce-causationid"] = event.causationid
-    if event.traceparent:
-        headers["ce-traceparent"] = event.traceparent
-    return {name: header(value) for name, value in headers.items()}
+def message_of(event: Envelope) -> tuple[bytes, dict[str, str]]:
+    """An event as payload and headers."""
+    attributes = json.dumps(event.attributes())[:-1].encode() + b', "data": '
+    return attributes + event.data + b"}", {"content-type": _TYPE, _DATA: str(len(attributes))}
+
+
+def event_of(payload: bytes, headers: Mapping[str, str] | None) -> Envelope:
+    """The event of a message.
+
+    Raises:
+        MalformedEvent: It is none.
+    """
+    start = (headers or {}).get(_DATA, "")
+    if start.isdigit() and int(start) < len(payload):
+        attributes = Envelope.from_json(payload[: int(start)] + b"0}")
+        event = replace(attributes, data=payload[int(start) : -1])
+    else:
+        event = Envelope.from_json(payload)
+    _ = event.name  # an event without a name that can be read is none
+    return event
 
 
 def plain(value: str) -> bool:
@@ -107,17 +111,3 @@ def header(value: str) -> str:
 def text_of(value: str) -> str:
     """The inverse of `header`."""
     return unquote(value) if "%" in value else value
-
-
-def event_of(headers: Mapping[str, str] | None, data: bytes) -> Envelope:
-    """The event of a message.
-
-    Raises:
-        MalformedEvent: It is none.
-    """
-    if headers is None:
-        raise MalformedEvent("This is not an event of ticketkit: it has no headers.")
-    found = {name[len(_HEADER) :]: text_of(value) for name, value in headers.items() if name[: len(_HEADER)] == _HEADER}
-    event = Envelope.of(found, data)
-    _ = event.name  # an event without a name that can be read is none
-    return event

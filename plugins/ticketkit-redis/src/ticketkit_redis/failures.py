@@ -10,6 +10,7 @@ from redis.exceptions import (
     AuthenticationWrongNumberOfArgsError,
     AuthorizationError,
     ClusterCrossSlotError,
+    ClusterDownError,
     ConnectionError,  # noqa: A004 - the driver's
     InvalidResponse,
     MovedError,
@@ -18,12 +19,21 @@ from redis.exceptions import (
     ReadOnlyError,
     RedisError,
     TimeoutError,  # noqa: A004 - the driver's
+    TryAgainError,
 )
 
 from ticketkit.backends.errors import BackendError, Misconfigured, Unavailable
 
 _DENIED: Final = (AuthenticationError, AuthenticationWrongNumberOfArgsError, AuthorizationError, NoPermissionError)
-_PASSING: Final = (ConnectionError, TimeoutError, InvalidResponse, OutOfMemoryError, ReadOnlyError)
+_PASSING: Final = (
+    ClusterDownError,  # MASTERDOWN too
+    ConnectionError,
+    InvalidResponse,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TimeoutError,
+    TryAgainError,
+)
 # An error inside of a script has its code somewhere in the text: "... @user_script: 3: -OOM command not allowed".
 _CODE: Final = re.compile(
     r"(?:^|[\s:-])"
@@ -49,15 +59,23 @@ def translated(error: RedisError | OSError, server: str) -> BackendError:
     code = found[1] if found else ""
     if isinstance(error, _DENIED) or code == "NOPERM" or _NO_RIGHT.search(said):
         return Misconfigured(
-            f"Redis at {server} refuses this user: {said}. Put user and password of its access control list into the "
-            "URL (redis://user:password@host), and allow what ticketkit-redis's README lists."
+            f"Redis at {server} refuses this user: {said}.",
+            mend="Put user and password into the URL, redis://user:password@host; the README of ticketkit-redis has "
+            "the line that gives a user the rights it needs (ACL SETUSER).",
         )
     if "CERTIFICATE_VERIFY_FAILED" in said:
-        return Misconfigured(f"The certificate of {server} is not trusted: {said}. Name its authority with ca=FILE.")
+        return Misconfigured(
+            f"The certificate of {server} is not trusted: {said}.", mend="Name its authority in the URL: ?ca=FILE"
+        )
     if isinstance(error, (MovedError, ClusterCrossSlotError)):
-        return Misconfigured(f"Redis at {server} is a cluster. ticketkit-redis needs a single primary.")
+        return Misconfigured(
+            f"Redis at {server} is a cluster: ticketkit-redis needs a single primary.",
+            mend="In its redis.conf: cluster-enabled no",
+        )
     if code == "NOGROUP":
         return GroupMissing(f"Redis at {server} does not know the group: {said}.")
     if isinstance(error, (*_PASSING, OSError)) or code:
         return Unavailable(f"Redis at {server} can't do this now: {said}.")
-    return Misconfigured(f"Redis at {server} refuses: {said}. Is the prefix another program's?")
+    return Misconfigured(
+        f"Redis at {server} refuses: {said}.", mend="If another program has these keys: ?prefix=another in the URL."
+    )

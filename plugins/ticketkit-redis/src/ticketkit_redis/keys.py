@@ -18,7 +18,7 @@ class Keys:
 
     def of(self, *parts: str) -> str:
         """A key; what is odd in a part is percent-encoded, so the colons between them are the only ones."""
-        return ":".join((f"{{{self.prefix}}}", *(quote(part, safe="") for part in parts)))
+        return ":".join((f"{{{self.prefix}}}", *(quote(part, safe="", errors="surrogatepass") for part in parts)))
 
     def events(self, name: str) -> str:
         """Stream of the events of a name."""

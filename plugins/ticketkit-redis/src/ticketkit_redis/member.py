@@ -8,24 +8,26 @@ import math
 import weakref
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio.lowlevel
 
 from ticketkit.backends.errors import BackendError
 from ticketkit.events.envelope import Envelope, MalformedEvent
+from ticketkit_redis.acks import Acks, Place
 from ticketkit_redis.bell import LOOK, Bell, Ear
 from ticketkit_redis.entries import unpacked
 from ticketkit_redis.failures import GroupMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
     from ticketkit.backends.bus import Delivery
     from ticketkit.backends.clock import Clock
     from ticketkit_redis.server import Server
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 RENEWALS: Final = 3
 """So many times in a lease the leases of what is held begin anew, and what dead members had is looked for."""
@@ -60,7 +62,8 @@ class Member:
         self._ear = Ear(names, clock)
         # Of what nobody refers to any more no lease is renewed: it was forgotten, and comes again.
         self._held: weakref.WeakSet[HeldDelivery] = weakref.WeakSet()
-        self._claims: set[asyncio.Task[Any]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
+        self._acks = Acks(self._acknowledge, self._start)
         self._turn = 0
         self._rescue_at: datetime | None = None
         self._unsure = False
@@ -95,12 +98,22 @@ class Member:
     async def leave(self) -> None:
         """Give back at once what was not ended."""
         self._bell.remove(self._ear)
-        if self._claims:
-            await asyncio.wait(self._claims)
+        while self._running:
+            await asyncio.wait(self._running)
         with suppress(BackendError):  # then the leases end by themselves
             await self._release(leaves=True)
 
-    async def finish(self, delivery: HeldDelivery, how: str, *more: str | int) -> None:
+    async def ack(self, delivery: HeldDelivery) -> None:
+        """End a delivery that was handled."""
+        await self._acks.add(delivery.place)
+        self._held.discard(delivery)
+
+    async def _acknowledge(self, places: Sequence[Place]) -> None:
+        flat = [part for place in places for part in place]
+        with suppress(GroupMissing):  # the server lost it: nothing is held
+            await self._server.call("ack", self._streams, self._group, self._id, *flat)
+
+    async def finish(self, delivery: HeldDelivery, how: str, *more: str | bytes | int) -> None:
         """End a delivery; void when somebody else has it by now."""
         name, keys = delivery.name, self._server.keys
         letter = keys.letter(str(more[0])) if how == "bury" else keys.dead
@@ -120,12 +133,10 @@ class Member:
     async def bury(self, delivery: HeldDelivery, error: str) -> None:
         """Move an event to the dead letters; its id is the same however often it gets there."""
         letter = f"{delivery.event.id}:{self._group}"
-        await self.finish(delivery, "bury", letter, delivery.attempt, error)
+        await self.finish(delivery, "bury", letter, delivery.attempt, error.encode(errors="replace"))
 
     async def _wanted(self, limit: int) -> tuple[list[HeldDelivery], float]:
-        task = self._server.start(self._claim(limit))
-        self._claims.add(task)
-        task.add_done_callback(self._claims.discard)
+        task = self._start(self._claim(limit))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -142,9 +153,13 @@ class Member:
             with suppress(BackendError):
                 await self._release()
 
-        task = self._server.start(hand_back(claim.result()[0]))
-        self._claims.add(task)
-        task.add_done_callback(self._claims.discard)
+        self._start(hand_back(claim.result()[0]))
+
+    def _start(self, job: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = self._server.start(job)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
 
     async def _claim(self, limit: int) -> tuple[list[HeldDelivery], float]:
         try:
@@ -152,8 +167,7 @@ class Member:
                 await self._release()
             next_due, rows = await self._take(limit)
         except GroupMissing:
-            log.warning("group %s was lost by the server, and is made anew: all that is still there comes", self._group)
-            await self.join(start="0")
+            await self._join_again()
             return [], 0
         except BackendError:
             # It may have been done, and only the answer lost: then it is ours, and nobody knows it.
@@ -168,14 +182,20 @@ class Member:
     async def _take(self, limit: int) -> tuple[int, list[Any]]:
         now = self._clock.now()
         rescue = self._rescue_at is None or now >= self._rescue_at
-        self._turn = (self._turn + 1) % max(1, len(self._names))
+        self._turn = (self._turn + 1) % max(1, len(self._streams))
         lease = int(self._lease * 1000) if rescue else 0
-        next_due, rescued, rows = await self._server.call(
+        next_due, rescued, rows, failed = await self._server.call(
             "claim", self._triples, self._group, self._id, limit, self._turn, lease
         )
+        if b"NOGROUP" in failed:  # of some names only
+            await self._join_again()
         if rescue and rescued < limit:  # else there may be more of them
             self._rescue_at = now + timedelta(seconds=self._lease / RENEWALS)
         return next_due, rows
+
+    async def _join_again(self) -> None:
+        log.warning("group %s was lost by the server, and is made anew: all that is still there comes", self._group)
+        await self.join(start="0")
 
     async def _read(self, row: Any) -> HeldDelivery | None:
         number, id, times, attempt, attributes, body = row
@@ -220,7 +240,7 @@ class HeldDelivery:
     event: Envelope
     attempt: int
 
-    def __init__(self, member: Member, place: tuple[int, str, int], *, name: str) -> None:
+    def __init__(self, member: Member, place: Place, *, name: str) -> None:
         self.place = place
         self.name = name
         self._member = member
@@ -231,7 +251,7 @@ class HeldDelivery:
         return self.place[0]
 
     async def ack(self) -> None:
-        await self._member.finish(self, "ack")
+        await self._member.ack(self)
 
     async def retry(self, after: float, *, counted: bool = True) -> None:
         await self._member.finish(self, "retry", math.ceil(max(0.0, after) * MICROS), self.attempt + int(counted))

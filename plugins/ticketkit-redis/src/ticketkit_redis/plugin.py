@@ -9,7 +9,9 @@ from ticketkit.backends.spec import Backend, BackendKind, Capability, Context
 from ticketkit_redis.settings import SETTINGS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
+
+    from ticketkit.backends.findings import Finding
 
 _SCHEMES: Final = ("redis", "rediss")
 _SHARED: Final = frozenset({Capability.DURABLE, Capability.MULTI_PROCESS})
@@ -24,6 +26,7 @@ def ticketkit_backends() -> list[Backend]:
             schemes=_SCHEMES,
             capabilities=_SHARED,
             open=_bus,
+            check=_look,
             settings=SETTINGS,
         ),
         Backend(
@@ -32,6 +35,7 @@ def ticketkit_backends() -> list[Backend]:
             schemes=_SCHEMES,
             capabilities=_SHARED,
             open=_timers,
+            check=_look,
             settings={name: text for name, text in SETTINGS.items() if "(bus only" not in text},
         ),
     ]
@@ -51,3 +55,9 @@ async def _timers(url: str, context: Context) -> AsyncIterator[Any]:
 
     async with open_timers(url, context) as timers:
         yield timers
+
+
+async def _look(url: str, context: Context) -> Sequence[Finding]:
+    from ticketkit_redis.looking import look
+
+    return await look(url, context)

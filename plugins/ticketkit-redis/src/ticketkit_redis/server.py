@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 from redis.asyncio import BlockingConnectionPool, Connection, ConnectionPool, Redis, SSLConnection
@@ -16,6 +17,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from ticketkit.backends.errors import Misconfigured, Unavailable
+from ticketkit_redis.checks import check_kind, keeping
 from ticketkit_redis.failures import translated
 from ticketkit_redis.keys import Keys
 
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-
-OLDEST: Final = (6, 2)
 
 
 class Server:
@@ -80,6 +80,19 @@ class Server:
             Misconfigured: It refuses.
         """
         return await self.shielded(self._client.info())
+
+    async def configured(self, name: str) -> str | None:
+        """A line of the server's configuration; None when this user may not see it."""
+        try:
+            found: dict[str, str] = await self.shielded(self._client.config_get(name))
+        except Misconfigured:
+            return None
+        return found.get(name)
+
+    async def now(self) -> datetime:
+        """The server's time, UTC."""
+        time: tuple[int, int] = await self.shielded(self._client.time())
+        return datetime.fromtimestamp(time[0], UTC) + timedelta(microseconds=time[1])
 
     async def fields(self, key: str) -> dict[bytes, bytes]:
         """A hash."""
@@ -162,12 +175,11 @@ def _pool(settings: Settings, *, listens: bool = False) -> ConnectionPool:
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Server]:
-    """Connect, and look whether the server will do.
+async def connected(settings: Settings) -> AsyncIterator[Server]:
+    """A server, whatever it is; nothing is sent yet.
 
     Raises:
-        Misconfigured: It is too old, a replica or a cluster, or refuses the user; or a file of the settings is missing.
-        Unavailable: It can't be reached.
+        Misconfigured: A file of the settings is missing.
     """
     for name in ("ca", "cert", "key"):
         file = getattr(settings, name)
@@ -175,24 +187,23 @@ async def opened(settings: Settings) -> AsyncIterator[Server]:
             raise Misconfigured(f"{name}={file}: there is no such file.")
     server = Server(settings)
     try:
-        _check(await server.about(), settings.server)
         yield server
     finally:
         with anyio.CancelScope(shield=True):
             await server.close()
 
 
-def _check(about: dict[str, Any], server: str) -> None:
-    version = str(about.get("redis_version", "0"))
-    if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < OLDEST:
-        raise Misconfigured(f"Redis at {server} is {version}: ticketkit-redis needs 6.2 or newer.")
-    if about.get("redis_mode") == "cluster":
-        raise Misconfigured(f"Redis at {server} is a cluster. ticketkit-redis needs a single primary.")
-    if about.get("role") != "master":
-        raise Misconfigured(f"Redis at {server} is a replica, which takes no writes: name its primary in the URL.")
-    if not about.get("aof_enabled"):
-        log.warning(
-            "Redis at %s has no append-only file: a crash loses events and timers. "
-            "Say `redis-cli CONFIG SET appendonly yes`, and the same in redis.conf.",
-            server,
-        )
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Server]:
+    """Connect, and look whether the server will do.
+
+    Raises:
+        Misconfigured: It is too old, a replica or a cluster, or refuses the user; or a file of the settings is missing.
+        Unavailable: It can't be reached.
+    """
+    async with connected(settings) as server:
+        about = await server.about()
+        check_kind(about, settings.server)
+        if (finding := keeping(about, settings.server)) is not None:
+            log.warning("%s Mend it: %s", finding.what, finding.mend)
+        yield server

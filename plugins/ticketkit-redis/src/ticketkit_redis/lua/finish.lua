@@ -1,18 +1,15 @@
--- End one delivery, in one step, unless it was taken over.
+-- End one delivery that was not handled, in one step, unless it was taken over.
 -- KEYS: stream, again, delayed, dead, letter, malformed. ARGV: group, member, id, times delivered, channel, name, how, ...
---   ack | retry, microseconds, attempt | bury, id of the letter, attempts, error | malformed
+--   retry, microseconds, attempt | bury, id of the letter, attempts, error | malformed
 local stream, again, delayed = KEYS[1], KEYS[2], KEYS[3]
 local group, member, id, how = ARGV[1], ARGV[2], ARGV[3], ARGV[7]
 local known = redis.pcall('XPENDING', stream, group, id, id, 1)
 if known.err then return known end
 if not known[1] or known[1][2] ~= member or known[1][4] ~= tonumber(ARGV[4]) then return 0 end
 
-local fields = {}
-if how ~= 'ack' then
-  local entry = redis.call('XRANGE', stream, id, id)[1]
-  if entry then
-    for i = 1, #entry[2], 2 do fields[entry[2][i]] = entry[2][i + 1] end
-  end
+local fields, entry = {}, redis.call('XRANGE', stream, id, id)[1]
+if entry then
+  for i = 1, #entry[2], 2 do fields[entry[2][i]] = entry[2][i + 1] end
 end
 if how == 'retry' and fields.a then
   local time = redis.call('TIME')

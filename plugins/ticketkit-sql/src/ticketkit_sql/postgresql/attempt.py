@@ -7,6 +7,7 @@ holds nothing. Where processes get in each other's way (`Hold.FIRST`), a transac
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
@@ -60,6 +61,37 @@ class _Alone(Exception):
     """A decision brings statements of the app."""
 
 
+class Claims:
+    """What a batch is about: no other of the same process is to be about it at the same time."""
+
+    def __init__(self) -> None:
+        self._held: set[object] = set()
+        self._shared: set[object] = set()
+
+    def add(self, ask: Ask) -> None:
+        """Claim what a decision names."""
+        self._held.update(ask.reads.held)
+        self._held.add(ask.command.id)
+        self._shared.update(ask.reads.shared)
+
+    def bar(self, ask: Ask) -> bool:
+        """Whether a decision of another batch has to wait for this one."""
+        held, reads = self._held, ask.reads
+        if not held:
+            return False
+        return not (
+            held.isdisjoint(reads.held)
+            and held.isdisjoint(reads.shared)
+            and self._shared.isdisjoint(reads.held)
+            and ask.command.id not in held
+        )
+
+    def clear(self) -> None:
+        """It is done."""
+        self._held.clear()
+        self._shared.clear()
+
+
 class Attempt:
     """One attempt. Outcomes that it sets are valid once `write` is done, and committed.
 
@@ -69,32 +101,40 @@ class Attempt:
         asks: To be decided.
         hold: When locks are taken.
         new_id: For events.
+        claims: Of this batch.
+        rivals: Of other batches of this process.
 
     Attributes:
         aside: Those that miss a lock which another transaction holds.
+        barred: Those that another batch of this process is about.
         alone: Those with statements of the app, which need a transaction of their own.
         also: Statements of the app (`Hold.WAIT`).
     """
 
     def __init__(
         self,
-        connection: asyncpg.Connection[Any],
+        connection: asyncpg.Connection,
         layout: Layout,
         asks: Sequence[Ask],
         *,
         hold: Hold,
         new_id: Callable[[], str],
+        claims: Claims | None = None,
+        rivals: Sequence[Claims] = (),
     ) -> None:
         self._connection = connection
         self._layout = layout
         self._asks = asks
         self._hold = hold
         self._new_id = new_id
-        self._ledger: Ledger
+        self._claims = claims or Claims()
+        self._rivals = rivals
+        self._ledger: Ledger = Ledger(now=datetime.min.replace(tzinfo=UTC), new_id=new_id)
         self._stored: dict[Key, Entity | None] = {}
         self._decided: list[Ask] = []
         self._doubtful: list[Ask] = []
         self.aside: list[Ask] = []
+        self.barred: list[Ask] = []
         self.alone: list[Ask] = []
 
     @property
@@ -117,11 +157,14 @@ class Attempt:
             Wider: With `Hold.WAIT`: a decision needs more. Begin again; its `reads` have grown.
         """
         left = list(self._asks)
+        if self._hold is not Hold.WAIT:
+            for ask in left:
+                ask.begin()
         for number in range(_ROUNDS):
             left = self._admitted(left)
-            if self._hold is not Hold.LAST:
+            if left and self._hold is not Hold.LAST:
                 left = await self._take(left)
-            if not left and number:
+            if not left:
                 break
             await self._read(left, first=not number)
             left = [ask for ask in left if self._needs_more(ask, again=number > 0)]
@@ -138,7 +181,10 @@ class Attempt:
         for ask in asks:
             if len(ask.reads.held) + len(ask.reads.shared) > MAX_KEYS:
                 ask.outcome = CapabilityNotSupported(f"A decision names at most {MAX_KEYS} keys (max_entities).")
+            elif any(rival.bar(ask) for rival in self._rivals):
+                self.barred.append(ask)
             else:
+                self._claims.add(ask)
                 admitted.append(ask)
         return admitted
 

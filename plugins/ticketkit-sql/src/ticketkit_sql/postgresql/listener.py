@@ -1,4 +1,4 @@
-"""Wakes whoever waits when another process did something. A mere wake-up: without it, waiting is looking now and then."""
+"""Wakes whoever waits when another process did something. Without it they look now and then."""
 
 from __future__ import annotations
 
@@ -76,6 +76,5 @@ class Listener:
     def _wake(self, _connection: Any) -> None:
         self._something.set()
 
-    def _hear(self, connection: Any, pid: int, _channel: str, what: Any) -> None:
-        if pid != connection.get_server_pid():
-            self._heard(str(what))
+    def _hear(self, _connection: Any, _pid: int, _channel: str, what: Any) -> None:
+        self._heard(str(what))  # also what this process said itself: it was woken before, and looks once more
