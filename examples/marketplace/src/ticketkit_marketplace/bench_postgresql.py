@@ -2,9 +2,10 @@
 
 Ours: `orders.place` for one ticket through `SqlStorage.decide`; limit, command record and both events included. Plain:
 pgbench in C, which writes rows of the same sizes into the same tables with the same indexes, with one prepared
-statement a lock; it knows beforehand what the rows are. Both begin with the same tickets and pick free ones all over the table;
-what counts is rows that are there afterwards. Rounds alternate, so that both see the same machine. The server is from
-the wheel, in its default configuration, so it takes 100 connections: for more in flight pgbench has `MOST` clients.
+statement a lock; it knows beforehand what the rows are. Both begin with the same tickets and take free ones from all
+over the table; what counts is rows that are there afterwards. Rounds alternate, so that both see the same machine. The
+server is from the wheel, in its default configuration, so it takes 100 connections: for more in flight than `MOST`
+pgbench has that many clients, which is where it is fastest.
 """
 
 from __future__ import annotations
