@@ -12,7 +12,7 @@ from tests.services.shop import Shop
 from tests.services.stage import Stage
 
 from ticketkit import hookimpl
-from ticketkit.backends.errors import CommandReused
+from ticketkit.backends.errors import CapabilityNotSupported, CommandReused
 from ticketkit.domain.entities import CancelReason, LiveEvent, OrderStatus, TicketStatus
 from ticketkit.domain.errors import (
     Conflict,
@@ -351,3 +351,13 @@ def test_the_strictest_of_several_policies() -> None:
     assert strictest([loose]) is loose
     strict = strictest([loose, Policy(tickets_on_hold=3)])
     assert (strict.own_tickets, strict.tickets_on_hold, strict.on_decline) == (False, 3, OnDecline.CANCEL)
+
+
+@pytest.mark.parametrize("own", [{"also": ["a statement"]}, {"within": "a connection"}])
+async def test_a_storage_without_own_tables_refuses_statements_and_transactions_of_the_app(
+    shop: Shop, own: dict[str, Any]
+) -> None:
+    (ticket,) = await shop.tickets("10")
+    with pytest.raises(CapabilityNotSupported, match="own_tables"):
+        await shop.market.orders.place("buyer", [ticket.id], **own)
+    assert (await shop.market.tickets.get(ticket.id)).status is TicketStatus.AVAILABLE

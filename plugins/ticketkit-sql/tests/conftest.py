@@ -231,6 +231,13 @@ def postgresql_database(postgresql_url: str, worker_id: str) -> Iterator[tuple[s
         yield database
 
 
+@pytest.fixture(scope="session")
+def postgresql_kit_database(postgresql_url: str, worker_id: str) -> Iterator[tuple[str, Admin]]:
+    """A database on the server's own clock."""
+    with created(postgresql_url, f"ticketkit_sql_kit_{worker_id}", clock=False) as database:
+        yield database
+
+
 @pytest.fixture
 def created_database(postgresql_url: str, worker_id: str) -> Callable[..., AbstractContextManager[tuple[str, Admin]]]:
     """Makes one more database: its URL, and a look into it."""

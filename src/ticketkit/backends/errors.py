@@ -13,7 +13,12 @@ TicketkitError
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ticketkit.domain.errors import TicketkitError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class BackendError(TicketkitError):
@@ -49,8 +54,31 @@ class CapabilityNotSupported(BackendError):
 
 
 class Misconfigured(BackendError):
-    """Settings, credentials or schema of a backend are wrong: people must act."""
+    """Settings, credentials or schema of a backend are wrong: people must act.
+
+    Attributes:
+        what: What is wrong.
+        mend: The line that mends it, if there is one; the message has both.
+    """
+
+    def __init__(self, message: str, *, mend: str = "") -> None:
+        super().__init__(f"{message} {mend}".strip())
+        self.what, self.mend = message, mend
 
 
 class BadWebhook(BackendError):
     """The webhook is not from the provider, or too old, or from the future."""
+
+
+class Unimplemented(Exception):
+    """A method of a backend that is still to be written. No error of a backend: it speaks to the backend's author.
+
+    `ticketkit new-plugin` writes it into every method, and the conformance kit shows it in one line.
+
+    Args:
+        method: Itself: `raise Unimplemented(self.publish)`. The first sentence of its docstring says what it must do.
+    """
+
+    def __init__(self, method: Callable[..., object]) -> None:
+        first = " ".join((method.__doc__ or "").partition("\n\n")[0].split())
+        super().__init__(f"{method.__qualname__} is to be written: {first}")

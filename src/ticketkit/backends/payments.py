@@ -1,7 +1,9 @@
 """The payment provider protocol.
 
 Every call carries an idempotency key, `charge id:operation`: the same key has one effect and one answer, also
-concurrently. A call that fails with `Unavailable` or `OutcomeUnknown` is repeated with the same key.
+concurrently; with other parameters it is `Refused`. A call that fails with `Unavailable` or `OutcomeUnknown` is
+repeated with the same key. A payment that the provider never made, and an amount that it can't move, are `Declined`
+or `Refused`.
 """
 
 from __future__ import annotations

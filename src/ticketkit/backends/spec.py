@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
 from ticketkit.backends.clock import Clock, SystemClock
+from ticketkit.backends.findings import Finding
 from ticketkit.ids import new_id
 
 API_VERSION: Final = 1
@@ -66,6 +67,11 @@ class Context:
 
 Open: TypeAlias = Callable[[str, Context], AbstractAsyncContextManager[Any]]
 
+Check: TypeAlias = Callable[[str, Context], Awaitable[Sequence[Finding]]]
+"""Looks at what a URL names, from outside and without changing anything: is the server there, does it let us in, is it
+set up so that it keeps what is promised, is what it holds what this release expects, is its clock ours. May raise
+`Unavailable` or `Misconfigured`, which are findings as well."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
@@ -82,6 +88,7 @@ class Backend:
         max_entities: Most keys that one decision may name (storages only); more is refused with
             `CapabilityNotSupported`. None for no limit.
         settings: URL parameters that it understands, with a sentence each.
+        check: What `ticketkit doctor` asks; None when it has nothing to say but whether it opens.
     """
 
     kind: BackendKind
@@ -92,3 +99,4 @@ class Backend:
     api_version: int = API_VERSION
     max_entities: int | None = None
     settings: dict[str, str] = field(default_factory=dict)
+    check: Check | None = None

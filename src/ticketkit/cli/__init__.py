@@ -11,9 +11,11 @@ from ticketkit.cli.loaded import loaded
 
 COMMANDS: Final = {
     "dead": "ticketkit.cli.dead:dead",
+    "doctor": "ticketkit.cli.doctor:doctor",
     "events": "ticketkit.cli.events:events",
     "import": "ticketkit.cli.importing:import_",
     "keys": "ticketkit.cli.keys:keys",
+    "new-plugin": "ticketkit.cli.new_plugin:new_plugin",
     "plugins": "ticketkit.cli.plugins:plugins",
     "serve": "ticketkit.cli.serve:serve",
 }

@@ -6,12 +6,15 @@ the last one has closed it. Without a name everybody gets their own.
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ticketkit.backends.errors import Misconfigured
+from ticketkit.backends.findings import Finding, Severity
 from ticketkit.backends.spec import Backend, BackendKind, Capability, Context
 
 if TYPE_CHECKING:
@@ -36,6 +39,7 @@ def ticketkit_backends() -> list[Backend]:
             capabilities=frozenset({Capability.SIGNED_TIME, Capability.DURABLE}),
             open=open_payments,
             settings={_SECRET: "Signs webhooks."},
+            check=check_payments,
         ),
     ]
 
@@ -49,6 +53,33 @@ async def open_payments(url: str, context: Context) -> AsyncIterator[FakePayment
     """
     from ticketkit.memory.payments import DEVELOPMENT_SECRET, FakePayments
 
+    journal, settings = _journal(url)
+    provider = FakePayments(
+        context.clock, context.new_id, journal=journal, secret=settings.get(_SECRET, DEVELOPMENT_SECRET)
+    )
+    async with provider:
+        yield provider
+
+
+async def check_payments(url: str, _context: Context) -> list[Finding]:
+    """Look whether the journal can be written.
+
+    Raises:
+        Misconfigured: The URL has another form.
+    """
+    journal, _ = _journal(url)
+    if journal is None:
+        return []
+    path = Path(journal)
+    there = next(place for place in (path, *path.parents) if place.exists())
+    if os.access(there, os.W_OK) and (there == path or there.is_dir()):
+        return []
+    what = f"The books of the fake provider, {path}, can't be written."
+    return [Finding(severity=Severity.ERROR, what=what, mend=f"chown $(id -u) {there}; or another path in fake:///...")]
+
+
+def _journal(url: str) -> tuple[str | None, dict[str, str]]:
+    """The path of the journal, if there is to be one, and the parameters."""
     parts = urlsplit(url)
     settings = dict(parse_qsl(parts.query))
     path = unquote(parts.path) if parts.scheme else ""
@@ -56,11 +87,7 @@ async def open_payments(url: str, context: Context) -> AsyncIterator[FakePayment
     if strange or not path.startswith("/" if path else ""):
         msg = "The fake payment provider is 'fake:' or 'fake:///absolute/path/books.jsonl'."
         raise Misconfigured(msg)
-    provider = FakePayments(
-        context.clock, context.new_id, journal=path or None, secret=settings.get(_SECRET, DEVELOPMENT_SECRET)
-    )
-    async with provider:
-        yield provider
+    return path or None, settings
 
 
 class _Shelf:

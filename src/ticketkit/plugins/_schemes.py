@@ -44,11 +44,12 @@ def not_found(kind: BackendKind, scheme: str, plugins: Sequence[Plugin]) -> Misc
     for plugin in (plugin for plugin in plugins if plugin.broken):
         if (kind, scheme) in plugin.claimed or (distribution and distribution == plugin.distribution):
             return Misconfigured(
-                f"Plugin {plugin.name}, for the {kind} scheme {scheme!r}, can't be used: {plugin.broken}"
+                f"Plugin {plugin.name}, for the {kind} scheme {scheme!r}, can't be used: {plugin.broken}",
+                mend=plugin.mend,
             )
     message = f"No plugin has the {kind} scheme {scheme!r}."
     if install and distribution not in {plugin.distribution for plugin in plugins}:
-        return Misconfigured(f"{message} Install it: {install}")
+        return Misconfigured(message, mend=f"Install it: {install}")
     known = sorted({known for plugin in plugins if not plugin.broken for at, known in plugin.claimed if at == kind})
     message += f" Known: {', '.join(known) or 'none'}."
     if suspects := [f"{plugin.name} ({plugin.broken})" for plugin in plugins if plugin.broken and not plugin.claimed]:

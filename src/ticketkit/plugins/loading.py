@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pluggy
 
 from ticketkit.backends.errors import Misconfigured
+from ticketkit.backends.spec import API_VERSION
 from ticketkit.domain.policy import Policy
 from ticketkit.events.registry import Registry, Upcaster
 from ticketkit.plugins import hooks
@@ -64,6 +65,18 @@ class Plugin:
     def claimed(self) -> frozenset[tuple[BackendKind, str]]:
         """Pairs of kind and URL scheme of its backends."""
         return frozenset((backend.kind, scheme) for backend in self.backends for scheme in backend.schemes)
+
+    @property
+    def mend(self) -> str:
+        """What to do about it when it is broken; empty when only its author can say."""
+        versions = [backend.api_version for backend in self.backends]
+        if any(version > API_VERSION for version in versions):
+            return "Install a newer ticketkit: pip install --upgrade ticketkit"
+        if self.distribution is None:
+            return ""
+        if any(version < API_VERSION - 1 for version in versions):
+            return f"Install a newer one: pip install --upgrade {self.distribution}"
+        return f"Install it anew: pip install --force-reinstall {self.distribution}"
 
 
 class Plugins:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import BeforeValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ticketkit.backends.errors import Misconfigured
 from ticketkit.domain.policy import OnDecline, Policy
@@ -166,6 +166,25 @@ class Settings(BaseSettings):
             msg = "The development session key is refused outside development; `ticketkit keys new` makes another."
             raise Misconfigured(msg)
         return keys
+
+
+class FileSettings(Settings):
+    """Settings from files of `NAME=value` lines alone, whatever the environment says: `FileSettings(_env_file=paths)`.
+
+    Of several files, later ones win.
+    """
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 pydantic-settings names them all
+        init_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The files."""
+        return (dotenv_settings,)
 
 
 def development_keys() -> Keys:

@@ -48,13 +48,26 @@ class Orders:
         self._storage, self._commands = storage, commands
         self._plugins, self._policy = plugins, policy
 
-    async def place(self, buyer_id: str, ticket_ids: Sequence[str], *, command_key: str | None = None) -> Placed:
+    async def place(
+        self,
+        buyer_id: str,
+        ticket_ids: Sequence[str],
+        *,
+        command_key: str | None = None,
+        also: Sequence[object] = (),
+        within: object | None = None,
+    ) -> Placed:
         """Lock tickets for a buyer, all or none; see `ticketkit.domain.orders.place`.
 
         Args:
             buyer_id: For whom.
             ticket_ids: Each once.
             command_key: The same key has one effect and one answer.
+            also: Statements of the app for the same commit, of the storage's kind (SQLAlchemy's, with `ticketkit-sql`).
+            within: A connection in a transaction of the app, which the order joins: it is placed when the app commits.
+
+        Raises:
+            CapabilityNotSupported: `also` or `within`, and the storage has not the capability `own_tables`.
         """
         policy = await self._resolve(ticket_ids)
         judges = [(rule, await rule.gather(buyer_id, ticket_ids)) for rule in self._plugins.rules()]
@@ -66,9 +79,10 @@ class Orders:
                 wanted = tuple(state.require(Ticket, id) for id in ticket_ids)
                 for rule, facts in judges:
                     rule.judge(state, wanted, facts)
-            return changes
+            return replace(changes, also=tuple(also)) if isinstance(changes, Changes) and also else changes
 
-        answer = await self._storage.decide(Keys.of(*(Ticket.key(id) for id in ticket_ids)), decision, command)
+        keys = Keys.of(*(Ticket.key(id) for id in ticket_ids))
+        answer = await self._storage.decide(keys, decision, command, within=within)
         return Placed(answer.one(Order), answer.every(Ticket))
 
     async def keep(

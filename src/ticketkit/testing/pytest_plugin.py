@@ -14,11 +14,39 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ticketkit.testing import reporting
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Generator, Iterator
 
     from ticketkit.marketplace import Marketplace
     from ticketkit.testing.servers import Server
+
+pytest.register_assert_rewrite("ticketkit.testing.conformance")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of the conformance kit."""
+    reporting.add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The mark of the conformance kit, and its report."""
+    config.addinivalue_line("markers", f"{reporting.MARK}: a promise of the conformance kit")
+    config.pluginmanager.register(reporting.Report(config), "ticketkit-report")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The short form of the conformance kit."""
+    reporting.select(config, items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Known gaps and new promises of the conformance kit, and what is to be written next."""
+    return (yield from reporting.judge(item, call))
 
 
 @pytest.fixture

@@ -58,14 +58,19 @@ class SqlBus:
     async def subscribe(self, group: str, names: Collection[str]) -> AsyncIterator[Subscription]:
         await self._writer.run(partial(messages.join, group=group, names=sorted(set(names))))
         member = _Member(self._database, group, sorted(set(names)), self._lease)
+        failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(member.stay)
             try:
                 yield member
+            except Exception as error:  # noqa: BLE001 - of whoever is subscribed; the task group would wrap it
+                failure = error
             finally:
                 tasks.cancel_scope.cancel()
                 with anyio.CancelScope(shield=True):
                     await member.leave()
+        if failure is not None:
+            raise failure
 
     @asynccontextmanager
     async def broadcast(self, names: Collection[str]) -> AsyncIterator[Subscription]:

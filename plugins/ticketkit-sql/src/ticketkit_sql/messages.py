@@ -28,6 +28,8 @@ _DELIVERIES: Final = TABLES["bus_deliveries"]
 _MESSAGE: Final = _MESSAGES.c
 _DELIVERY: Final = _DELIVERIES.c
 _PURGE: Final = 1000
+_DIGITS: Final = 19
+"""So many decimal digits may be more than a number of SQLite holds."""
 
 MessageRow: TypeAlias = dict[str, str]
 
@@ -191,5 +193,5 @@ def drop(connection: Connection, _now: datetime, *, id: str) -> bool:
 
 def _dead(id: str) -> ColumnElement[bool]:
     number, _, group = id.partition(":")
-    known = int(number) if number.isdecimal() else -1
+    known = int(number) if number.isdecimal() and len(number) < _DIGITS else -1
     return and_(_DELIVERY.message == known, _DELIVERY.group == group, _DELIVERY.dead_at.is_not(None))

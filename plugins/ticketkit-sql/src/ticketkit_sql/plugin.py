@@ -11,9 +11,11 @@ from ticketkit_sql.settings import MAX_KEYS, POSTGRESQL, SETTINGS
 from ticketkit_sql.settings import SCHEMES as POSTGRESQL_SCHEMES
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     import click
+
+    from ticketkit.backends.findings import Finding
 
 _SHARED: Final = frozenset({Capability.DURABLE, Capability.MULTI_PROCESS})
 _OWN: Final = _SHARED | {Capability.OWN_TABLES}
@@ -35,6 +37,7 @@ def _postgresql() -> list[Backend]:
             open=_storage,
             max_entities=MAX_KEYS,
             settings=POSTGRESQL,
+            check=_check_database,
         ),
         Backend(
             kind=BackendKind.TIMERS,
@@ -43,6 +46,7 @@ def _postgresql() -> list[Backend]:
             capabilities=_SHARED,
             open=_timers,
             settings=POSTGRESQL,
+            check=_check_database,
         ),
     ]
 
@@ -64,6 +68,7 @@ def _sqlite() -> list[Backend]:
             capabilities=_SHARED,
             open=_storage,
             settings=_FILE,
+            check=_check_file,
         ),
         Backend(
             kind=BackendKind.TIMERS,
@@ -72,6 +77,7 @@ def _sqlite() -> list[Backend]:
             capabilities=_SHARED,
             open=_timers,
             settings=_FILE,
+            check=_check_file,
         ),
         Backend(
             kind=BackendKind.BUS,
@@ -80,6 +86,7 @@ def _sqlite() -> list[Backend]:
             capabilities=_SHARED,
             open=_bus,
             settings=SETTINGS,
+            check=_check_file,
         ),
     ]
 
@@ -120,3 +127,15 @@ def _refuse(_url: str, _context: Context) -> AbstractAsyncContextManager[Any]:
         "MySQL and MariaDB are not supported until ticketkit-sql passes the conformance kit on them: use "
         "postgresql:// or sqlite://."
     )
+
+
+async def _check_file(url: str, _context: Context) -> Sequence[Finding]:
+    from ticketkit_sql.file_check import check_file
+
+    return await check_file(url)
+
+
+async def _check_database(url: str, context: Context) -> Sequence[Finding]:
+    from ticketkit_sql.postgresql.checks import check_database
+
+    return await check_database(url, context)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from ticketkit.backends.errors import Unavailable
+from ticketkit.backends.errors import Refused, Unavailable
 from ticketkit_sql.tables import PREFIX
 
 if TYPE_CHECKING:
@@ -46,13 +46,14 @@ class Sqlite:
             max_overflow=0,
             connect_args={"check_same_thread": False, "cached_statements": 512, "timeout": 0},
         )
+        patience = int(self._settings.busy * 1000)
         pragmas = [
-            f"PRAGMA busy_timeout = {int(self._settings.busy * 1000) if readers else 0}",
+            f"PRAGMA busy_timeout = {patience}",  # these read the file, which another process may just be making
             f"PRAGMA synchronous = {self._settings.synchronous}",
             "PRAGMA foreign_keys = ON",
             "PRAGMA cache_size = -16000",
             f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}",
-            *(["PRAGMA query_only = ON"] if readers else []),
+            "PRAGMA query_only = ON" if readers else "PRAGMA busy_timeout = 0",
         ]
 
         @event.listens_for(engine, "connect")
@@ -103,7 +104,13 @@ class Sqlite:
         return f"SELECT {_list(columns)} FROM {PREFIX}{table} WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
 
     def ids(self, ids: Sequence[str]) -> tuple[Any, ...]:
-        """The parameters of `select_ids`."""
+        """The parameters of `select_ids`.
+
+        Raises:
+            Refused: An id has a NUL, at which SQLite's JSON functions end a text: the row would never be found again.
+        """
+        if any("\0" in id for id in ids):
+            raise Refused("An id has no NUL character.")
         return (json.dumps(ids),)
 
     def insert(self, table: str, columns: Sequence[str]) -> str:

@@ -46,7 +46,7 @@ class Nats(Server):
     def prepare(self) -> None:
         (self.folder / "nats.conf").write_text(
             f'listen: "{HOST}:{self.port}"\n'
-            f'jetstream {{ store_dir: "{self.folder / "data"}", sync_interval: {self._sync} }}\n'
+            f'jetstream {{ store_dir: "{self.folder / "data"}", sync_interval: "{self._sync}" }}\n'
             f"{self._config}\n",
             encoding="utf-8",
         )

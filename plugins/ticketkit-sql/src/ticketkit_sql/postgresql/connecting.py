@@ -152,7 +152,8 @@ class Connector:
             raise self._refused("is a read-only standby", "decisions are made on the primary alone: give its address")
 
     def _refused(self, what: str, remedy: str) -> Misconfigured:
-        return Misconfigured(f"PostgreSQL at {self._settings.place} {what}: {remedy}.")
+        mend = f"{remedy[:1].upper()}{remedy[1:]}."
+        return Misconfigured(f"PostgreSQL at {self._settings.place} {what}.", mend=mend)
 
     def _unreachable(self, error: BaseException) -> BackendError:
         found = told(error)

@@ -1,0 +1,10 @@
+-- Begin the leases of what a member has anew. KEYS: (events, again) for each name.
+-- ARGV: group, member, then (number of the stream, id, times delivered) for each.
+for i = 3, #ARGV, 3 do
+  local key, id = KEYS[tonumber(ARGV[i])], ARGV[i + 1]
+  local known = redis.pcall('XPENDING', key, ARGV[1], id, id, 1)
+  if known.err then return known end
+  if known[1] and known[1][2] == ARGV[2] and known[1][4] == tonumber(ARGV[i + 2]) then
+    redis.call('XCLAIM', key, ARGV[1], ARGV[2], 0, id, 'JUSTID')
+  end
+end

@@ -1,0 +1,19 @@
+"""The bus and the timers on SQLite keep what the conformance kit asks for."""
+
+from pathlib import Path
+
+import pytest
+
+from ticketkit.testing.conformance import BusConformance, Target, TimersConformance
+
+
+class TestSqliteBus(BusConformance):
+    @pytest.fixture
+    def target(self, tmp_path: Path) -> Target:
+        return Target(url=f"sqlite:///{tmp_path / 'market.db'}?lease=1")
+
+
+class TestSqliteTimers(TimersConformance):
+    @pytest.fixture
+    def target(self, tmp_path: Path) -> Target:
+        return Target(url=f"sqlite:///{tmp_path / 'market.db'}")

@@ -1,0 +1,36 @@
+"""What every storage backend promises, as tests."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from ticketkit.backends.spec import BackendKind
+from ticketkit.testing.conformance.storage.atomicity import StorageAtomicity
+from ticketkit.testing.conformance.storage.decisions import StorageDecisions
+from ticketkit.testing.conformance.storage.entities import StorageEntities
+from ticketkit.testing.conformance.storage.outbox import StorageOutbox
+from ticketkit.testing.conformance.storage.own_tables import OwnTable, StorageOwnTables
+from ticketkit.testing.conformance.storage.processes import StorageProcesses
+from ticketkit.testing.conformance.storage.races import StorageRaces
+from ticketkit.testing.conformance.storage.reads import StorageReads, StorageWatch
+
+__all__ = ["OwnTable", "StorageConformance"]
+
+
+class StorageConformance(
+    StorageDecisions,
+    StorageRaces,
+    StorageAtomicity,
+    StorageProcesses,
+    StorageOwnTables,
+    StorageOutbox,
+    StorageReads,
+    StorageWatch,
+    StorageEntities,
+):
+    """The tests of a storage backend. Subclass it, and give it the fixture `target`.
+
+    One that declares `own_tables` also gives it the fixture `own_table`.
+    """
+
+    KIND: ClassVar[BackendKind] = BackendKind.STORAGE
