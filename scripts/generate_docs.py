@@ -1,4 +1,4 @@
-"""Writes what the documentation takes from the code: events and their flow, the routes, the AsyncAPI document.
+"""Writes what the documentation takes from the code: events, routes, the AsyncAPI document, the planted bugs.
 
 With --check nothing is written: it exits 1 and names the files that are out of date.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,6 +18,10 @@ from ticketkit.events import asyncapi, diagram
 from ticketkit.events.catalogue import CATALOGUE
 from ticketkit.events.flow import Flow
 from ticketkit.services.catalogue import SERVICES
+from ticketkit.testing import conformance
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from tests.planted.catching import CLASSES, Planted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +55,7 @@ def _files() -> Iterator[tuple[Path, str]]:
     yield _filled("http-api.md", routes=_routes())
     document = asyncapi.document(CATALOGUE, flow, version=version("ticketkit"))
     yield DOCS / "asyncapi.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    yield _filled("backends/planted-bugs.md", **{f"{kind}-bugs": _planted(kind) for kind in CLASSES})
 
 
 def _flow() -> Flow:
@@ -79,6 +85,18 @@ def _filled(page: str, **parts: str) -> tuple[Path, str]:
         found = places[0]
         text = f"{text[: found.start()]}{begin}\n\n{part}\n\n{end}{text[found.end() :]}"
     return file, text
+
+
+def _planted(kind: str) -> str:
+    """The planted bugs of a kind, each with the test that catches it and what that test promises."""
+    bugs: tuple[Planted, ...] = import_module(f"tests.planted.{kind}_bugs").BUGS
+    tests = getattr(conformance, CLASSES[kind])
+    rows = ["| planted bug | caught by | which says |", "|---|---|---|"]
+    for bug in bugs:
+        promise = " ".join((getattr(tests, bug.caught_by).__doc__ or "").split())
+        name = bug.name[0].upper() + bug.name[1:].rstrip(".")
+        rows.append(f"| {name} | `{bug.caught_by}` | {promise} |")
+    return "\n".join(rows)
 
 
 def _routes() -> str:

@@ -43,7 +43,7 @@ class EventsLater(PlantedSqlStorage):
             if answer.replayed or not told:
                 return answer
             number = len(answer.entities) - len(told[0].put)
-            await self.inner._writer.run(_tell(told[0], answer.entities[number:], command))
+            await self.inner._database.writer.run(_tell(told[0], answer.entities[number:], command))
             return Answer(answer.entities[:number])
 
 

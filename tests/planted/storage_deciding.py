@@ -16,7 +16,7 @@ from ticketkit.backends.errors import Refused
 from ticketkit.backends.ledger import Ledger
 from ticketkit.backends.spec import BackendKind, Context
 from ticketkit.backends.storage import Answer
-from ticketkit.domain.decision import Changes, Need
+from ticketkit.domain.decision import Changes, Keys, Need
 from ticketkit.domain.entities import key_of
 from ticketkit.ids import new_id
 from ticketkit.memory.storage import MemoryStorage
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
     from ticketkit.backends.clock import Clock
-    from ticketkit.domain.decision import Command, Decision, Keys, State
+    from ticketkit.domain.decision import Command, Decision, State
     from ticketkit.domain.entities import Entity, Key
 
 
