@@ -1,6 +1,6 @@
 """Runs the conformance tests of each plugin in full, and writes the matrix of what it keeps into its README.
 
-It stands between `<!-- matrix -->` and `<!-- end of matrix -->`, under a heading at the end where the README has none yet.
+It stands between `<!-- matrix -->` and `<!-- end of matrix -->`, at the end where the README has no place for it yet.
 Names of plugins after the command choose some: `write_matrix.py ticketkit-sql`. With --check nothing is written: it
 exits 1 and names the files that are out of date.
 """
