@@ -228,6 +228,27 @@ async def test_what_is_no_event_is_set_aside_and_stalls_nothing(
     assert "is set aside" in caplog.text
 
 
+async def test_poison_that_is_tried_again_and_again_keeps_nothing_new_from_coming(
+    bus: RedisBus, event: Make, receive: Receive
+) -> None:
+    async with bus.subscribe("a", [*NAMES, "ticket.sold"]) as member:
+        poison = [event(), event()]
+        await bus.publish(poison)
+        new = [event(name) for name in (*NAMES, "ticket.sold")]
+        for delivery in await receive(member):
+            await delivery.retry(0)
+        await bus.publish(new)
+        got: set[str] = set()
+        for _ in range(12):
+            (delivery,) = await receive(member, 1)
+            if delivery.event in poison:
+                await delivery.retry(0)
+            else:
+                await delivery.ack()
+                got.add(delivery.event.id)
+        assert got == {one.id for one in new}
+
+
 async def test_nothing_is_lost_over_a_clean_close_with_events_in_flight(
     url: str, bus: RedisBus, event: Make, receive: Receive
 ) -> None:

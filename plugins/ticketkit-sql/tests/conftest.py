@@ -54,7 +54,7 @@ class Admin:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._connection: asyncpg.Connection[Any] | None = None
+        self._connection: asyncpg.Connection | None = None
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         for number in range(1, len(values) + 1):
@@ -80,7 +80,7 @@ class Admin:
     def _wait(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
-    async def _connected(self) -> asyncpg.Connection[Any]:
+    async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
             self._connection = await asyncpg.connect(self._url)
         return self._connection
@@ -228,6 +228,13 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def postgresql_database(postgresql_url: str, worker_id: str) -> Iterator[tuple[str, Admin]]:
     with created(postgresql_url, f"ticketkit_sql_{worker_id}") as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def postgresql_kit_database(postgresql_url: str, worker_id: str) -> Iterator[tuple[str, Admin]]:
+    """A database on the server's own clock."""
+    with created(postgresql_url, f"ticketkit_sql_kit_{worker_id}", clock=False) as database:
         yield database
 
 

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
+
+    from ticketkit.backends.errors import Unimplemented
 
 MARK: Final = "ticketkit_promise"
 GAPS: Final = "__ticketkit_gaps__"
@@ -55,12 +58,17 @@ def select(config: pytest.Config, items: list[pytest.Item]) -> None:
         config.hook.pytest_deselected(items=left_out)
 
 
-def judge(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Turn the failure of a known gap or of a new promise into an expected one; note what the matrix needs."""
+def judge(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn the failure of a known gap or of a new promise into an expected one; note what the matrix needs.
+
+    A failure for want of a method that is still to be written is told in one line.
+    """
     report = yield
     mark = item.get_closest_marker(MARK)
     if mark is None:
         return report
+    if report.failed and call.excinfo is not None and (lack := _unimplemented(call.excinfo.value)) is not None:
+        report.longrepr = cast("Any", Line(str(lack), item.path, item.name))
     name = getattr(item, "originalname", item.name)
     gap = next((gap for gap in getattr(item.cls, GAPS, ()) if gap.test == name), None)  # type: ignore[attr-defined]
     verdict = None
@@ -78,6 +86,47 @@ def judge(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestRe
         # As text: pytest-xdist sends no enumerations between processes.
         report.user_properties.append((PROPERTY, json.dumps(_entry(item, name, verdict, report, gap))))
     return report
+
+
+class Line:
+    """A failure that one line tells; in pytest's summary, too.
+
+    Args:
+        text: The line.
+        path: File of the test.
+        test: Its name.
+    """
+
+    def __init__(self, text: str, path: Path, test: str) -> None:
+        self.text = text
+        self.reprcrash = Crash(str(path), test, text)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def toterminal(self, writer: Any) -> None:
+        """Print it."""
+        writer.line(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """What pytest's summary shows of a failure."""
+
+    path: str
+    lineno: str
+    message: str
+
+
+def _unimplemented(error: BaseException) -> Unimplemented | None:
+    """The first method that is still to be written, also in the groups that tasks raise."""
+    from ticketkit.backends.errors import Unimplemented
+
+    if isinstance(error, Unimplemented):
+        return error
+    within = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    found = (_unimplemented(one) for one in (*within, error.__cause__, error.__context__) if one is not None)
+    return next((one for one in found if one is not None), None)
 
 
 def is_new(since: str | None, *, version: str | None = None) -> bool:
@@ -110,11 +159,11 @@ def _entry(item: pytest.Item, name: str, verdict: str, report: pytest.TestReport
         "kind": item.cls.KIND.value,  # type: ignore[attr-defined]
         "backend": spec.name if spec else item.cls.__name__,  # type: ignore[attr-defined]
         "schemes": list(spec.schemes) if spec else [],
-        "capabilities": sorted(spec.capabilities) if spec else [],
+        "capabilities": sorted(one.value for one in spec.capabilities) if spec else [],
         "maxEntities": spec.max_entities if spec else None,
         "test": name,
         "promise": sentence,
-        "needs": sorted(mark.kwargs["needs"]) if mark else [],
+        "needs": sorted(need.value for need in mark.kwargs["needs"]) if mark else [],
         "verdict": verdict,
         "why": f"{gap.reason} ({gap.issue})" if gap and verdict == GAP else why.removeprefix("Skipped: "),
         "seconds": round(report.duration, 3),

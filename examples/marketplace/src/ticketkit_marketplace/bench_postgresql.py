@@ -1,10 +1,10 @@
 """Locks a second through `storage.decide` on PostgreSQL, beside pgbench.
 
 Ours: `orders.place` for one ticket through `SqlStorage.decide`; limit, command record and both events included. Plain:
-pgbench in C, which writes rows of the same sizes into the same tables with the same indexes, with one prepared statement
-a lock; it knows beforehand what the rows are. Both begin with the same tickets and pick free ones by chance; what counts
-is rows that are there afterwards. Rounds alternate, so that both see the same machine. The server is PostgreSQL from the
-wheel, in its default configuration, so it takes 100 connections: for more in flight pgbench has `MOST` clients.
+pgbench in C, which writes rows of the same sizes into the same tables with the same indexes, with one prepared
+statement a lock; it knows beforehand what the rows are. Both begin with the same tickets and pick free ones by chance;
+what counts is rows that are there afterwards. Rounds alternate, so that both see the same machine. The server is from
+the wheel, in its default configuration, so it takes 100 connections: for more in flight pgbench has `MOST` clients.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 
     from ticketkit.backends.storage import Storage
 
-IN_FLIGHT: Final = (1, 32, 256)
+AIMS: Final = {1: 0.25, 32: 0.7, 256: 1.0}
+"""Part of pgbench's locks a second that is aimed at, by the number in flight."""
+IN_FLIGHT: Final = tuple(AIMS)
 MOST: Final = 32
 _TICKETS: Final = 120_000
 _LOCKS_A_BUYER: Final = 5
@@ -70,8 +72,8 @@ def measure(*, rounds: int = 3, seconds: float = 2.0, in_flight: Sequence[int] =
         in_flight: Orders that are placed at once.
 
     Returns:
-        For each number in flight `ours` and `plain` (locks a second, medians), `ratio` (median of each round's), `p50_ms`
-        and `p99_ms` of ours, and the figures of each round.
+        For each number in flight `ours` and `plain` (locks a second, medians), `ratio` (median of each round's),
+        `p50_ms` and `p99_ms` of ours, and the figures of each round.
     """
     with PostgreSQL() as server:
         return uvloop.run(_measure(server, rounds=rounds, seconds=seconds, in_flight=in_flight))
@@ -81,13 +83,13 @@ async def _measure(server: PostgreSQL, *, rounds: int, seconds: float, in_flight
     from ticketkit_sql.storage import open_storage
 
     found: dict[str, Any] = {}
-    for name in ("ours", "plain"):
-        url = server.create(name)
+    urls = {name: server.create(name) for name in ("ours", "plain")}
+    for name, url in urls.items():
         async with open_storage(url, Context()):
             pass
         for statement in _LOAD.split(";\n"):
             await asyncio.to_thread(server.sql, statement, database=name)
-    async with open_storage(url.replace("/plain", "/ours"), Context()) as storage:
+    async with open_storage(urls["ours"], Context()) as storage:
         lots = _lots()
         order = await _place(storage, *next(lots))
         with tempfile.TemporaryDirectory(prefix="ticketkit-bench-") as folder:
@@ -157,7 +159,7 @@ class _Plain:
         start = time.perf_counter()
         options = ["-n", "-M", "prepared", "-c", str(clients), "-j", str(min(clients, 2)), "-T", str(round(seconds))]
         address = ["-h", "127.0.0.1", "-p", str(self._server.port), "-U", "postgres", "plain"]
-        command = [self._server.tool("pgbench"), *options, "-f", self._script, *address]
+        command: list[str | Path] = [self._server.tool("pgbench"), *options, "-f", self._script, *address]
         subprocess.run(command, check=True, capture_output=True, timeout=60 + seconds)
         return (self._orders() - before) / min(time.perf_counter() - start, max(1.0, round(seconds)))
 

@@ -18,7 +18,7 @@ import nats.js.errors
 from nats.aio.client import Client
 
 from ticketkit.backends.errors import BackendError, Misconfigured, Unavailable
-from ticketkit_nats import faults
+from ticketkit_nats import access, faults
 
 if TYPE_CHECKING:
     from nats.js import JetStreamContext
@@ -178,7 +178,7 @@ class Connection:
 
     async def _connect_to(self, server: str) -> Client:
         client = Client()
-        credentials = faults.credentials(self.settings, client)
+        credentials = access.credentials(self.settings, client)
         connecting = True
 
         async def failed(error: Exception) -> None:
@@ -207,7 +207,7 @@ class Connection:
                     **credentials,
                 )
             connecting = False
-            faults.check_server(client, self.settings, oldest=OLDEST)
+            access.check_server(client, self.settings, oldest=OLDEST)
         except BaseException as error:
             connecting = False
             await _close(client)
@@ -231,8 +231,8 @@ class Connection:
     def _stopped(self, scope: anyio.CancelScope, client: Client) -> BackendError:
         if scope in self._denied:
             return Misconfigured(
-                f"NATS ({self.settings.where}) allows this user not what is needed: {self._denied[scope]}. Give it the "
-                "permissions that the README of ticketkit-nats lists."
+                f"NATS ({self.settings.where}) does not allow this user what is needed: {self._denied[scope]}.",
+                mend="Give it the permissions that the README of ticketkit-nats lists.",
             )
         if not client.is_connected:
             return Unavailable(f"The connection to NATS ({self.settings.where}) was lost.")

@@ -182,7 +182,7 @@ class Member:
     async def _take(self, limit: int) -> tuple[int, list[Any]]:
         now = self._clock.now()
         rescue = self._rescue_at is None or now >= self._rescue_at
-        self._turn = (self._turn + 1) % max(1, len(self._names))
+        self._turn = (self._turn + 1) % max(1, len(self._streams))
         lease = int(self._lease * 1000) if rescue else 0
         next_due, rescued, rows, failed = await self._server.call(
             "claim", self._triples, self._group, self._id, limit, self._turn, lease

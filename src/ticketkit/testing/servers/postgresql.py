@@ -35,6 +35,7 @@ class PostgreSQL(Server):
 
     NAME: ClassVar[str] = "PostgreSQL"
     STOP: ClassVar[signal.Signals] = signal.SIGINT  # "fast": connections are ended
+    ABANDON: ClassVar[signal.Signals] = signal.SIGQUIT  # "immediate"; a killed one leaves its children to themselves
 
     def __init__(
         self, folder: Path | None = None, *, port: int | None = None, settings: Mapping[str, str] | None = None
@@ -99,14 +100,18 @@ class PostgreSQL(Server):
                 )
             shutil.chown(self._data, UNPRIVILEGED)
         initdb: list[str | Path] = [_programs() / "initdb", "-D", self._data, "-U", USER, "-A", "trust", "-E", "UTF8"]
-        subprocess.run(
+        done = subprocess.run(
             [*initdb, "--locale=C", "--no-sync"],
-            check=True,
+            check=False,
             capture_output=True,
+            text=True,
             timeout=60,
             cwd=self.folder,
             **options,
         )
+        if done.returncode != 0:
+            shutil.rmtree(self._data)  # or the next start would take it for a cluster
+            raise ServerFailed(f"{self.NAME} can't be set up in {self._data}: {done.stderr.strip()}")
 
     def command(self) -> Sequence[str | Path]:
         settings = {"listen_addresses": HOST, "unix_socket_directories": "", **self._settings}

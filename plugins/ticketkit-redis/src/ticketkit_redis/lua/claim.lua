@@ -1,6 +1,6 @@
 -- Take up to `limit` entries for a member: what dead ones had, what is due again, what is new.
 -- KEYS: (delayed, events, again) for each name.
--- ARGV: group, member, limit, number of the name to begin with (from 0), lease in milliseconds or 0 for no rescue.
+-- ARGV: group, member, limit, number of the stream to begin with (from 0), lease in milliseconds or 0 for no rescue.
 -- Answers: microseconds until the next delayed entry is due (-1: none), how many were rescued, entries as (number of the
 -- key, id, times delivered, attempt, attributes, body), and what failed after some of them were taken.
 local group, member, limit, rescue = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[5])
@@ -53,19 +53,21 @@ local function read(number)
   for _, entry in ipairs(answer[1][2]) do give(number, entry, 1) end
 end
 
-for i = 0, names - 1 do
-  local first = ((i + ARGV[4]) % names) * 3 + 1
-  for _, number in ipairs({first + 1, first + 2}) do
-    if rescue > 0 and #found < limit and not failed then rescued(number) end
-  end
+-- Each stream is the first in its turn: what comes again and again never keeps what is new from being read.
+local order = {}
+for i = 0, 2 * names - 1 do
+  local stream = (i + ARGV[4]) % (2 * names)
+  order[#order + 1] = math.floor(stream / 2) * 3 + 2 + stream % 2
+end
+for _, number in ipairs(order) do
+  if rescue > 0 and #found < limit and not failed then rescued(number) end
 end
 local saved = #found
-for i = 0, names - 1 do
-  local first = ((i + ARGV[4]) % names) * 3 + 1
-  if #found < limit and not failed then move_due(KEYS[first], KEYS[first + 2]) end
-  for _, number in ipairs({first + 2, first + 1}) do
-    if #found < limit and not failed then read(number) end
-  end
+for i = 1, #KEYS, 3 do
+  if #found < limit and not failed then move_due(KEYS[i], KEYS[i + 2]) end
+end
+for _, number in ipairs(order) do
+  if #found < limit and not failed then read(number) end
 end
 if failed and #found == 0 then return failed end
 

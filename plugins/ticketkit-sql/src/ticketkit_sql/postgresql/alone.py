@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import anyio
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -53,6 +54,7 @@ class Alone:
         self._engine = engine
         self._connector = connector
         self._layout = layout
+        self._limiter = anyio.CapacityLimiter(settings.alone)
         self._lock = f"SET LOCAL lock_timeout = {int(settings.lock * 1000)}"
         self._new_id = new_id
         self._checkpoint = checkpoint
@@ -65,8 +67,9 @@ class Alone:
             OutcomeUnknown: The commit's answer was lost, and so was the look-up of it.
             Refused: The database will never take it.
         """
+        ask.begin()
         try:
-            async with self._engine.connect() as connection:
+            async with self._limiter, self._engine.connect() as connection:
                 await self._decide(connection, ask)
         except Conflict as error:
             raise Unavailable("The database was changed by something that takes no locks.") from error
@@ -78,7 +81,7 @@ class Alone:
     async def _decide(self, connection: AsyncConnection, ask: Ask) -> None:
         transaction = await connection.begin()
         try:
-            row = (await connection.exec_driver_sql(_OWN)).one()
+            own = (await connection.exec_driver_sql(_OWN)).mappings().one()
             await self._in(connection, ask)
             self._checkpoint("written")
         except BaseException:
@@ -90,7 +93,7 @@ class Alone:
             if not lost(error):
                 raise
             await connection.invalidate()
-            await self._look_up(Backend(row[0], row[1]), ask, error)
+            await self._look_up(Backend(own["pid"], own["backend_start"]), ask, error)
         self._checkpoint("committed")
 
     async def within(self, connection: object, ask: Ask) -> None:

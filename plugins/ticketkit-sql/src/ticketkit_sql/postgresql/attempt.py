@@ -113,7 +113,7 @@ class Attempt:
 
     def __init__(
         self,
-        connection: asyncpg.Connection[Any],
+        connection: asyncpg.Connection,
         layout: Layout,
         asks: Sequence[Ask],
         *,
@@ -157,6 +157,9 @@ class Attempt:
             Wider: With `Hold.WAIT`: a decision needs more. Begin again; its `reads` have grown.
         """
         left = list(self._asks)
+        if self._hold is not Hold.WAIT:
+            for ask in left:
+                ask.begin()
         for number in range(_ROUNDS):
             left = self._admitted(left)
             if left and self._hold is not Hold.LAST:

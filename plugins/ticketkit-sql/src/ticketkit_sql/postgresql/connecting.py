@@ -28,7 +28,7 @@ SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' AS
   (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()) AS since, pg_backend_pid() AS pid
 """
 _GONE: Final = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2"
-_KNOWN: Final = "SELECT count(*) FROM ticketkit_commands WHERE id = ANY ($1)"
+_KNOWN: Final = "SELECT count(*) = $2::int FROM ticketkit_commands WHERE id = ANY ($1)"
 _LOOK: Final = 0.02
 _PAUSE: Final = 0.2
 
@@ -56,7 +56,7 @@ class Connector:
         plans = {"enable_seqscan": "off"}
         self._by_key = {**self._arguments, "server_settings": {**self._arguments["server_settings"], **plans}}
 
-    async def connect(self, *, writing: bool = True) -> tuple[asyncpg.Connection[Any], Backend]:
+    async def connect(self, *, writing: bool = True) -> tuple[asyncpg.Connection, Backend]:
         """Connect to a server that can be written.
 
         Args:
@@ -88,7 +88,7 @@ class Connector:
     def engine(self, size: int, *, writing: bool = False) -> AsyncEngine:
         """A pool of connections; one that the server has closed is replaced when it is taken."""
 
-        async def creator(*_: Any, **__: Any) -> asyncpg.Connection[Any]:
+        async def creator(*_: Any, **__: Any) -> asyncpg.Connection:
             connection, _backend = await self.connect(writing=writing)
             return connection
 
@@ -108,7 +108,7 @@ class Connector:
         return engine
 
     @asynccontextmanager
-    async def once(self) -> AsyncIterator[asyncpg.Connection[Any]]:
+    async def once(self) -> AsyncIterator[asyncpg.Connection]:
         """A connection of its own, closed at the end."""
         connection, _ = await self.connect()
         try:
@@ -142,7 +142,7 @@ class Connector:
         async with self.once() as connection:
             while await connection.fetchval(_GONE, backend.pid, backend.since) is not None:  # noqa: ASYNC110
                 await anyio.sleep(_LOOK)
-            return len(command_ids) == await connection.fetchval(_KNOWN, command_ids)
+            return bool(await connection.fetchval(_KNOWN, command_ids, len(command_ids)))
 
     def _check(self, found: Any) -> None:
         if found["version"] < OLDEST:
@@ -152,7 +152,8 @@ class Connector:
             raise self._refused("is a read-only standby", "decisions are made on the primary alone: give its address")
 
     def _refused(self, what: str, remedy: str) -> Misconfigured:
-        return Misconfigured(f"PostgreSQL at {self._settings.place} {what}: {remedy}.")
+        mend = f"{remedy[:1].upper()}{remedy[1:]}."
+        return Misconfigured(f"PostgreSQL at {self._settings.place} {what}.", mend=mend)
 
     def _unreachable(self, error: BaseException) -> BackendError:
         found = told(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
@@ -74,7 +74,7 @@ class Lane:
         self._new_id = new_id
         self._checkpoint = checkpoint
         self._told = told
-        self._connection: asyncpg.Connection[Any] | None = None
+        self._connection: asyncpg.Connection | None = None
         self._backend: Backend | None = None
         self._careful = 0
         self.claims = Claims()
@@ -86,11 +86,13 @@ class Lane:
         Returns:
             Those that are to be tried again.
         """
+        held_before = self._careful > 0
         try:
             return await self._attempt(batch)
         except Conflict:
-            for work in batch:
-                work.ask.missed += 1
+            if held_before:  # it took its locks first, and still: something changed that takes none
+                for work in batch:
+                    work.ask.missed += 1
             self._careful = _CAREFUL
             return list(batch)
         except BackendError as error:
@@ -152,9 +154,7 @@ class Lane:
             self._checkpoint("committed")
         return self._answer(batch, attempt)
 
-    async def _in_transaction(
-        self, connection: asyncpg.Connection[Any], attempt: Attempt, batch: Sequence[Work]
-    ) -> None:
+    async def _in_transaction(self, connection: asyncpg.Connection, attempt: Attempt, batch: Sequence[Work]) -> None:
         await connection.execute("BEGIN")
         try:
             if write := await attempt.decide():
@@ -214,7 +214,7 @@ class Lane:
                 work.resolve()
         return left
 
-    async def _connected(self) -> asyncpg.Connection[Any]:
+    async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
             self._connection, self._backend = await self._connector.connect()
         return self._connection

@@ -61,8 +61,6 @@ class PostgresSettings:
             names = ", ".join(sorted(unknown))
             raise Misconfigured(f"{names}: no such parameter of postgresql://. There are: {known}.")
         _complete(parts)
-        defaults = {name: cls.__dataclass_fields__[name].default for name in _NUMBERS}
-        numbers = {name: number(found, name, default=default) for name, default in defaults.items()}
         return cls(
             host=found.get("host") or host or "localhost",
             port=port or 5432,
@@ -72,7 +70,12 @@ class PostgresSettings:
             migrate=choice(found, "migrate", {name: name for name in ("yes", "no", "app")}, default="yes"),
             sslmode=choice(found, "sslmode", {name: name for name in _MODES}, default="prefer"),
             ssl_files=(found.get("sslrootcert", ""), found.get("sslcert", ""), found.get("sslkey", "")),
-            **{name: max(1, int(value)) if name in _COUNTS else value for name, value in numbers.items()},
+            pool=max(1, int(number(found, "pool", default=5))),
+            alone=max(1, int(number(found, "alone", default=4))),
+            connect=number(found, "connect", default=5),
+            statement=number(found, "statement", default=10),
+            lock=number(found, "lock", default=5),
+            idle=number(found, "idle", default=10),
         )
 
     @property
@@ -126,10 +129,6 @@ class PostgresSettings:
         if self.sslmode not in ("verify-ca", "verify-full"):
             context.verify_mode = ssl.CERT_NONE
         return context
-
-
-_COUNTS: Final = ("pool", "alone")
-_NUMBERS: Final = (*_COUNTS, "connect", "statement", "lock", "idle")
 
 
 def _complete(parts: SplitResult) -> None:

@@ -7,6 +7,7 @@ to its callers: whoever stops waiting harms nobody. Whoever fails, fails alone.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +26,8 @@ CAP: Final = 256
 """Most decisions in one transaction."""
 KEYS: Final = 1000
 """Keys after which a batch takes no more decisions: every key is a lock in the server's memory."""
+_PAUSE: Final = 0.002
+"""Seconds, times four for each miss, before a decision is tried again that another process was in the way of."""
 _FEW: Final = 8
 """So many decisions are not worth two batches."""
 
@@ -43,6 +46,7 @@ class GroupWriter:
         self._waiting: deque[Work] = deque()
         self._ready = asyncio.Event()
         self._ended = asyncio.Event()
+        self._done = asyncio.Event()
         self._busy = 0
         self._closed = False
         self._others: set[asyncio.Task[None]] = set()
@@ -64,19 +68,23 @@ class GroupWriter:
     async def close(self) -> None:
         """Finish what is waiting, then stop."""
         self._closed = True
-        self._ready.set()
-        await asyncio.wait(self._tasks)
-        while self._others:
-            await asyncio.wait(self._others)
+        self._settle()
+        await self._done.wait()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for lane in self._lanes:
             lane.disconnect()
 
+    def _settle(self) -> None:
+        if self._closed and not (self._waiting or self._busy or self._others):
+            self._done.set()
+
     async def _serve(self, lane: Lane) -> None:
-        while not (self._closed and not self._waiting and not self._busy):
+        while True:
             if not self._waiting:
-                event = self._ended if self._closed else self._ready
-                event.clear()
-                await event.wait()
+                self._ready.clear()
+                await self._ready.wait()
                 continue
             batch = self._drain()
             self._busy += 1
@@ -84,6 +92,7 @@ class GroupWriter:
             self._busy -= 1
             self._ended.set()
             self._again(left)
+            self._settle()
             if len(left) == len(batch) and self._busy:  # all of it is what another lane is about
                 self._ended.clear()
                 await self._ended.wait()
@@ -105,7 +114,7 @@ class GroupWriter:
 
     def _again(self, left: Sequence[Work]) -> None:
         for work in reversed(left):
-            if work.ask.missed < MISSES:
+            if not work.ask.missed:
                 self._waiting.appendleft(work)
             else:
                 self._apart(work)
@@ -113,13 +122,23 @@ class GroupWriter:
             self._ready.set()
 
     def _apart(self, work: Work) -> None:
-        async def run() -> None:
-            try:
-                await self._alone(work.ask)
-            except Exception as error:  # noqa: BLE001 - whatever it was, it is the caller's
-                work.ask.outcome = error
-            work.resolve()
-
-        task = asyncio.create_task(run())
+        task = asyncio.create_task(self._later(work) if work.ask.missed < MISSES else self._decide_alone(work))
         self._others.add(task)
-        task.add_done_callback(self._others.discard)
+        task.add_done_callback(self._apart_no_more)
+
+    def _apart_no_more(self, task: asyncio.Task[None]) -> None:
+        self._others.discard(task)
+        self._settle()
+
+    async def _later(self, work: Work) -> None:
+        # Not at once: whoever holds what it needs is not done yet, and is not to be met three times in a row.
+        await asyncio.sleep(_PAUSE * random.uniform(0.5, 1.0) * 4**work.ask.missed)  # noqa: S311 - out of step
+        self._waiting.append(work)
+        self._ready.set()
+
+    async def _decide_alone(self, work: Work) -> None:
+        try:
+            await self._alone(work.ask)
+        except Exception as error:  # noqa: BLE001 - whatever it was, it is the caller's
+            work.ask.outcome = error
+        work.resolve()

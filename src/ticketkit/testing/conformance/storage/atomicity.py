@@ -177,7 +177,7 @@ async def _kill_under_load(target: Target, opener: Opener, name: str, *, after: 
         worker.kill()
         await worker.ended()
         answered = {told for told in worker.told if told != "begun"}
-    tried = [f"{name}-{number}" for number in range(max(answered) + 8)]
+    tried = [f"{name}-{number}" for number in range(max(answered, default=0) + 8)]
     async with opener() as backend:
         done = {one: await effects(backend, one) for one in tried}
         assert {done[f"{name}-{number}"] for number in answered} == {1}, "an answered command is gone"

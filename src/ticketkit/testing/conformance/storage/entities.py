@@ -100,7 +100,7 @@ class StorageEntities(Conformance):
         tickets = [_ticket(price=amount) for amount in amounts]
         await Bazaar(backend).put(*tickets)
         found = await backend.get(map(key_of, tickets))
-        assert [ticket.price for ticket in found.values() if isinstance(ticket, Ticket)] == amounts
+        _same(found.values(), stored(list(tickets)))
 
     @promise()
     async def test_times_are_exact(self, backend: Storage) -> None:
