@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from ticketkit.backends.errors import Misconfigured
 from ticketkit.backends.spec import BackendKind
@@ -145,7 +144,7 @@ class Process:
     def _play_money(self, use: Use) -> Iterator[Finding]:
         if self.settings.production:
             yield _PLAY_MONEY
-        if use.shared and not urlsplit(use.url).path.strip("/"):
+        if use.shared and not place(use.url).partition(":")[2].strip("/"):
             yield error(FORGETFUL, "TICKETKIT_PAYMENTS=fake:///absolute/path/books.jsonl")
 
     def _files(self) -> set[str]:
