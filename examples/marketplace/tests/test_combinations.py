@@ -47,8 +47,8 @@ def test_sqlite_needs_no_server_and_a_file_for_each_boundary_and_the_bus_when_ap
 
 @pytest.mark.proof
 @pytest.mark.parametrize("backends", ["nats", "redis"])
-def test_run_starts_the_servers_and_finds_its_data_again(tmp_path: Path, backends: str) -> None:
-    process = Process(tmp_path, environment={}, arguments=["--show", "Grand Horizons", "--backends", backends])
+def test_run_starts_the_servers_and_finds_its_data_again(open_folder: Path, backends: str) -> None:
+    process = Process(open_folder, environment={}, arguments=["--show", "Grand Horizons", "--backends", backends])
     try:
         process.start()
         assert any("Listed 585 tickets" in line for line in process.said)
@@ -60,4 +60,4 @@ def test_run_starts_the_servers_and_finds_its_data_again(tmp_path: Path, backend
     finally:
         process.kill()
     for server in ("postgresql", backends):
-        assert (tmp_path / server / "server.log").exists()
+        assert (open_folder / server / "server.log").exists()

@@ -65,12 +65,11 @@ async def test_a_thousand_buyers(tmp_path: Path, *, kill: bool) -> None:
 )
 @pytest.mark.parametrize("kills", [False, True], ids=["undisturbed", "everything killed"])
 async def test_a_hundred_buyers_on_every_combination_and_shape(
-    tmp_path: Path, backends: str, shape: Shape, *, kills: bool
+    open_folder: Path, backends: str, shape: Shape, *, kills: bool
 ) -> None:
     more: dict[str, Any] = {"kill": kills, "kill_server": kills and backends != "sqlite", "seconds": 120}
-    data = tmp_path / "data"
     outcome = await perform(
-        Plan(data=data, buyers=100, tickets=20, listed=0, backends=backends, processes=shape, **more)
+        Plan(data=open_folder, buyers=100, tickets=20, listed=0, backends=backends, processes=shape, **more)
     )
     assert broken(outcome) == []
     assert outcome.sold == 20
