@@ -22,6 +22,7 @@ from ticketkit.cli.scaffold.distribution import contents
 from ticketkit.cli.scaffold.ports import PORTS
 
 KINDS = tuple(BackendKind)
+UV = Path(sys.executable).with_name("uv")
 LEAST = {BackendKind.STORAGE: 40, BackendKind.BUS: 40, BackendKind.TIMERS: 15, BackendKind.PAYMENTS: 25}
 """Tests of the short form that apply to a backend with no capabilities, at least."""
 
@@ -241,7 +242,7 @@ def test_a_long_name_is_written_clean_too(tmp_path: Path) -> None:
 def test_a_wheel_of_it_has_the_entry_point(form: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     folders: dict[BackendKind, Path] = request.getfixturevalue(form)
     for kind, folder in folders.items():
-        subprocess.run(["uv", "build", "--wheel", "--out-dir", str(tmp_path), str(folder)], check=True, timeout=120)
+        subprocess.run([UV, "build", "--wheel", "--out-dir", str(tmp_path), str(folder)], check=True, timeout=120)
         [wheel] = tmp_path.glob(f"{folder.name.replace('-', '_')}-*.whl")
         listed = subprocess.run(
             [sys.executable, "-c", _LIST],
