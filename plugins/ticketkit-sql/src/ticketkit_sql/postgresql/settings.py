@@ -106,6 +106,7 @@ class PostgresSettings:
     def _server_settings(self) -> Mapping[str, str]:
         return {
             "application_name": "ticketkit",
+            "default_transaction_isolation": "read committed",  # what is read after a lock is as new as the lock
             "statement_timeout": _milliseconds(self.statement),
             "lock_timeout": _milliseconds(self.lock),
             "idle_in_transaction_session_timeout": _milliseconds(self.idle),
