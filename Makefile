@@ -23,7 +23,7 @@ unexport VIRTUAL_ENV
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev demo bench test proof check lint format types layers docs docs-generate docs-serve contracts wheels clean
+.PHONY: help install run dev demo bench test proof check lint format types layers docs docs-generate docs-serve contracts wheels matrix clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -98,6 +98,9 @@ docs-serve: install ## show the documentation on http://127.0.0.1:8001
 wheels: install ## build every wheel and try each one alone in an empty environment
 	@echo "== wheels"
 	@$(BIN)/python scripts/check_wheels.py
+
+matrix: install ## run each plugin's conformance tests, and write the matrix into its README
+	@$(BIN)/python scripts/write_matrix.py
 
 clean: ## remove what the other targets made, except data
 	rm -rf $(VENV) site dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -6,19 +6,22 @@ from typing import ClassVar
 
 from ticketkit.backends.spec import BackendKind
 from ticketkit.testing.conformance.storage.atomicity import StorageAtomicity
+from ticketkit.testing.conformance.storage.commands import StorageCommands
 from ticketkit.testing.conformance.storage.decisions import StorageDecisions
 from ticketkit.testing.conformance.storage.entities import StorageEntities
 from ticketkit.testing.conformance.storage.outbox import StorageOutbox
 from ticketkit.testing.conformance.storage.own_tables import OwnTable, StorageOwnTables
 from ticketkit.testing.conformance.storage.processes import StorageProcesses
 from ticketkit.testing.conformance.storage.races import StorageRaces
-from ticketkit.testing.conformance.storage.reads import StorageReads, StorageWatch
+from ticketkit.testing.conformance.storage.reads import StorageReads
+from ticketkit.testing.conformance.storage.watch import StorageWatch
 
 __all__ = ["OwnTable", "StorageConformance"]
 
 
 class StorageConformance(
     StorageDecisions,
+    StorageCommands,
     StorageRaces,
     StorageAtomicity,
     StorageProcesses,

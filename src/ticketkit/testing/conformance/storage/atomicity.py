@@ -180,7 +180,7 @@ async def _kill_under_load(target: Target, opener: Opener, name: str, *, after: 
     tried = [f"{name}-{number}" for number in range(max(answered, default=0) + 8)]
     async with opener() as backend:
         done = {one: await effects(backend, one) for one in tried}
-        assert {done[f"{name}-{number}"] for number in answered} == {1}, "an answered command is gone"
+        assert {done[f"{name}-{number}"] for number in answered} <= {1}, "an answered command is gone"
         assert set(done.values()) <= {0, 1}
         assert await _events(backend, tried) == done, "events and effects disagree"
 

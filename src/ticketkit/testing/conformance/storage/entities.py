@@ -96,7 +96,7 @@ class StorageEntities(Conformance):
     @promise()
     async def test_money_is_exact(self, backend: Storage) -> None:
         """The largest and the smallest amount of every currency come back exactly."""
-        amounts = [Money(minor, code) for code in EXPONENTS for minor in (1, 10**15 - 1, MAX_MINOR)]
+        amounts = [Money(minor, code) for code in EXPONENTS for minor in (1, 29, 57, 115, 10**15 - 1, MAX_MINOR)]
         tickets = [_ticket(price=amount) for amount in amounts]
         await Bazaar(backend).put(*tickets)
         found = await backend.get(map(key_of, tickets))

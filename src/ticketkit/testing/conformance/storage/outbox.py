@@ -118,6 +118,16 @@ class StorageOutbox(Conformance):
         assert again.event == failed.event
 
     @promise()
+    async def test_an_event_older_than_published_ones_is_still_claimed(self, backend: Storage) -> None:
+        """An event that is free again is claimed although newer ones were published: there is no high-water mark."""
+        bazaar = Bazaar(backend)
+        await bazaar.tell(3)
+        oldest, *newer = await bazaar.claim()
+        await backend.mark_published(newer)
+        await backend.mark_failed(oldest, error=_ERROR, retry_in=timedelta(0))
+        assert [claim.event for claim in await _claimed(bazaar, 1)] == [oldest.event]
+
+    @promise()
     async def test_only_counted_failures_count(self, backend: Storage) -> None:
         """`attempts` counts failures that the event itself caused, and no outage of the bus."""
         bazaar = Bazaar(backend)
