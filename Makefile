@@ -4,6 +4,8 @@
 PYTHON ?= python3
 PORT ?= 8000
 DATA ?= ./.data
+BACKENDS ?=
+PROCESSES ?=
 ARGS ?=
 PYTEST_ARGS ?= -n 2 --dist worksteal
 
@@ -38,14 +40,14 @@ $(INSTALLED): $(MANIFESTS)
 	@$(BIN)/uv sync --quiet --all-packages --all-groups --locked
 	@touch $@
 
-run: install ## all five services on http://127.0.0.1:$PORT, data in $DATA
-	@exec $(BIN)/ticketkit-marketplace run --port $(PORT) --data "$(DATA)" $(ARGS)
+run: install ## all five services on http://127.0.0.1:$PORT, data in $DATA, on $BACKENDS
+	@exec $(BIN)/ticketkit-marketplace run --port $(PORT) --data "$(DATA)" $(if $(BACKENDS),--backends $(BACKENDS)) $(ARGS)
 
 dev: install ## the same, started anew whenever a file is saved
 	@exec $(BIN)/ticketkit-marketplace run --reload --port $(PORT) --data "$(DATA)" $(ARGS)
 
-demo: install ## 1,000 buyers go for 200 Hamilton seats, then the books are checked
-	@exec $(BIN)/ticketkit-marketplace demo $(ARGS)
+demo: install ## 1,000 buyers go for 200 Hamilton seats on $BACKENDS in $PROCESSES, then the books are checked
+	@exec $(BIN)/ticketkit-marketplace demo $(if $(BACKENDS),--backends $(BACKENDS)) $(if $(PROCESSES),--processes $(PROCESSES)) $(ARGS)
 
 bench: install ## locks a second and requests a second, beside their limits
 	@exec $(BIN)/ticketkit-marketplace bench $(ARGS)

@@ -2,8 +2,8 @@
 
 Ours: `Relay.once` until the outbox is empty: rows claimed with a lease, published, acknowledged, marked. Raw: nats-py's
 `publish_async` with `Nats-Msg-Id`, each acknowledged by JetStream; redis-py's pipelines of `XADD`. What raw sends is
-made beforehand. Rounds alternate, so that both see the same machine. Servers are in their default configuration: JetStream
-writes through every two minutes, Redis every second.
+made beforehand. Rounds alternate, so that both see the same machine. Servers are in their default configuration:
+JetStream writes through every two minutes, Redis every second.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ async def _fill(storage: Storage, number: int) -> list[Envelope]:
 async def _raw_nats(url: str) -> AsyncIterator[Publish]:
     import nats
 
-    from ticketkit_nats.subjects import Subjects, headers_of
+    from ticketkit_nats.subjects import Subjects, message_of
 
     client = await nats.connect(url)
     stream = client.jetstream()
@@ -108,7 +108,9 @@ async def _raw_nats(url: str) -> AsyncIterator[Publish]:
     subjects = Subjects(_STREAM)
 
     async def publish(events: Sequence[Envelope]) -> float:
-        sent = [(subjects.of(one), one.data, {"Nats-Msg-Id": one.id, **headers_of(one)}) for one in events]
+        sent = [(subjects.of(one), *message_of(one)) for one in events]
+        for (_, _, headers), one in zip(sent, events, strict=True):
+            headers["Nats-Msg-Id"] = one.id
         began = perf_counter()
         await asyncio.gather(
             *[await stream.publish_async(subject, data, headers=headers) for subject, data, headers in sent]
