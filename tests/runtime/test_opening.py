@@ -98,7 +98,7 @@ async def test_a_service_alone_refuses_a_bus_inside_the_process(service: Service
 async def test_what_is_refused_is_named_by_its_own_setting(service: ServiceName, part: str, setting: str) -> None:
     stage = Stage()
     urls = {"storage": "stage:shared", "accounts": "stage:shared", "payment_storage": "stage:shared", part: "memory:"}
-    with pytest.raises(Misconfigured, match=f"set {setting} to one that processes share"):
+    with pytest.raises(Misconfigured, match=f"Set {setting} to one that processes share"):
         async with Marketplace(config=config({service}, bus="stage:bus", **urls), plugins=[stage]):
             pass
 
