@@ -33,7 +33,7 @@ _DO_MANY: Final = f"{do_many.__module__}:{do_many.__name__}"
 class StorageAtomicity(Conformance):
     """State, event, mark and answer are committed together, over kills and cut connections."""
 
-    @promise(needs=[Capability.DURABLE])
+    @promise(needs=[Capability.DURABLE], limit=60)
     async def test_death_before_the_commit_leaves_nothing(self, target: Target, opener: Opener) -> None:
         """A process that is killed after deciding, or after writing, but before its commit leaves no trace."""
         for checkpoint in CHECKPOINTS[:2]:
@@ -42,7 +42,7 @@ class StorageAtomicity(Conformance):
                 assert await effects(backend, checkpoint) == 0, f"killed at {checkpoint}, and something was written"
                 await _repeat(backend, checkpoint)
 
-    @promise(needs=[Capability.DURABLE])
+    @promise(needs=[Capability.DURABLE], limit=60)
     async def test_death_after_the_commit_leaves_all(self, target: Target, opener: Opener) -> None:
         """A process that is killed right after its commit, before anybody is told, leaves all of it."""
         checkpoint = CHECKPOINTS[2]
@@ -51,17 +51,17 @@ class StorageAtomicity(Conformance):
             assert await effects(backend, checkpoint) == 1, f"killed at {checkpoint}, and it is gone"
             await _repeat(backend, checkpoint)
 
-    @promise(needs=[Capability.DURABLE])
+    @promise(needs=[Capability.DURABLE], limit=60)
     async def test_what_was_answered_survives_the_kill(self, target: Target, opener: Opener) -> None:
         """Of a process that is killed under load all that it answered is there, and the rest wholly or not at all."""
         await _kill_under_load(target, opener, "kill", after=12, seed=1)
 
-    @promise(needs=[Capability.DURABLE], long=True, limit=80)
+    @promise(needs=[Capability.DURABLE], long=True, limit=120)
     async def test_kills_at_random_moments_leave_all_or_nothing(
         self, target: Target, opener: Opener, stress: int
     ) -> None:
         """The same at many random moments, one kill after the other on the same data."""
-        for seed in range(8 * stress):
+        for seed in range(6 * stress):
             await _kill_under_load(target, opener, f"kill-{seed}", after=seed * 17 % 60, seed=seed)
 
     @promise(network=True, limit=60)
