@@ -163,6 +163,15 @@ def test_a_service_alone_with_a_backend_of_one_process_is_found(well: dict[str, 
     assert "TICKETKIT_BUS_URL" in finding["mend"]
 
 
+def test_a_provider_that_forgets_and_timers_of_one_process_are_found_where_services_are_alone(
+    well: dict[str, str],
+) -> None:
+    alone = {**well, "TICKETKIT_PAYMENTS": "fake", "TICKETKIT_TIMERS_URL": "memory:"}
+    assert "forgets every payment" in only(found("payments", env=alone), "payments")["what"]
+    assert "TICKETKIT_TIMERS_URL" in only(found("expiration", env=alone), "timers")["mend"]
+    assert found(env=alone) == []
+
+
 def test_a_setting_that_does_not_parse_is_named_without_its_value(well: dict[str, str]) -> None:
     finding = only(found(env={**well, "TICKETKIT_HOLD": "hunter2"}), "settings")
     assert "TICKETKIT_HOLD" in finding["what"]

@@ -44,6 +44,15 @@ def settings(name: str, request: pytest.FixtureRequest, folder: Path, *, apart: 
 
 
 def _database(server: str, name: str) -> str:
-    psql = [PostgreSQL.tool("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", f'CREATE DATABASE "{name}"', server]
+    psql = [
+        str(PostgreSQL.tool("psql")),
+        "-X",
+        "-q",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "-c",
+        f'CREATE DATABASE "{name}"',
+        server,
+    ]
     subprocess.run(psql, check=True, capture_output=True, timeout=60)
     return f"{server.rpartition('/')[0]}/{name}"

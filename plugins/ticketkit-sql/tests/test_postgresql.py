@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
+from itertools import count
 from typing import Any
 
 import anyio
@@ -18,7 +19,7 @@ from ticketkit.backends.spec import BackendKind, Capability, Context
 from ticketkit.domain import orders
 from ticketkit.domain import tickets as tickets_domain
 from ticketkit.domain.decision import Changes, Keys, Need, State
-from ticketkit.domain.entities import Holds, Key, Order, Ticket, TicketStatus
+from ticketkit.domain.entities import Holds, Key, Order, OrderCopy, Ticket, TicketStatus
 from ticketkit.domain.errors import InvalidInput, TicketUnavailable
 from ticketkit.domain.money import Money
 from ticketkit.ids import new_id
@@ -98,6 +99,26 @@ async def test_a_statement_that_fails_fails_alone_and_nothing_of_its_decision_is
     assert isinstance(results[1], Order)
     assert notes() == []
     assert (await market.ticket(first.id)).status is TicketStatus.AVAILABLE
+
+
+@pytest.mark.parametrize("bug", [ValueError("bug"), OSError("bug"), LookupError("bug")])
+async def test_what_a_decision_raises_is_given_to_its_caller_as_it_is(
+    market: Any, engine: AsyncEngine, bug: Exception
+) -> None:
+    def wrong(state: State) -> Changes:
+        raise bug
+
+    def wrong_alone(state: State) -> Changes:
+        return Changes(also=(select(1),)) if next(runs) == 0 else wrong(state)
+
+    runs = count()
+    with pytest.raises(type(bug), match="bug"):
+        await market.storage.decide(Keys(), wrong, market.command())
+    with pytest.raises(type(bug), match="bug"):
+        await market.storage.decide(Keys(), wrong_alone, market.command())
+    async with engine.begin() as connection:
+        with pytest.raises(type(bug), match="bug"):
+            await market.storage.decide(Keys(), wrong, market.command(), within=connection)
 
 
 async def test_a_decision_joins_the_apps_transaction(market: Any, notes: Any, engine: AsyncEngine) -> None:
@@ -318,6 +339,26 @@ async def test_what_changed_since_it_was_read_is_read_again_and_nobody_is_refuse
         )
     assert [type(one) for one in results] == [Order, TicketUnavailable]
     assert (await market.ticket(ticket.id)).order_id == results[0].id
+
+
+async def test_entities_of_two_kinds_may_have_one_id_and_neither_hides_a_change_of_the_other(
+    url: str, clock: Any, market: Any
+) -> None:
+    (ticket,) = await market.offer()
+    order = await market.place("buyer", ticket.id)
+    copy = OrderCopy.key(order.id)
+    sql = f"UPDATE ticketkit_orders SET version = version + 1 WHERE id = '{order.id}'"  # noqa: S608
+    changes = iter([sql])
+
+    def meddle(name: str) -> None:
+        if name == "decided" and (change := next(changes, None)):
+            market.admin.execute(change)
+
+    async with open_storage(url, Context(clock=clock.twin(), checkpoint=meddle)) as storage:
+        shop = market.of(storage)
+        looks = storage.decide(Keys.of(copy), lambda _: Changes(), market.command())
+        cancelled, _ = await asyncio.gather(shop.cancel(order), looks)
+    assert cancelled.version == order.version + 2
 
 
 async def test_the_clock_is_the_servers(created_database: Any) -> None:

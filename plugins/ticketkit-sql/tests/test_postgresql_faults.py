@@ -5,16 +5,21 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from sqlalchemy import text
 
 from ticketkit.backends.errors import BackendError, Misconfigured, OutcomeUnknown, Unavailable
 from ticketkit.backends.spec import Context
-from ticketkit.domain.entities import Order, TicketStatus
+from ticketkit.backends.storage import Answer
+from ticketkit.domain import orders
+from ticketkit.domain.decision import Changes, Keys, Need, State
+from ticketkit.domain.entities import Order, Ticket, TicketStatus
 from ticketkit.testing.servers import PostgreSQL
 from ticketkit_sql.storage import open_storage
 
@@ -170,10 +175,22 @@ async def test_what_was_acknowledged_survives_the_servers_death_and_what_was_not
                 assert there is isinstance(result, Order)
 
 
-@pytest.mark.parametrize("careful", [False, True])
+async def place_alone(shop: Any, ticket_id: str) -> Order:
+    """An order with a statement of the app, which is decided alone."""
+    command = shop.command()
+
+    def decision(state: State) -> Changes | Need:
+        changes = orders.place(state, command=command, buyer_id="b", ticket_ids=(ticket_id,), policy=shop.policy)
+        return changes if isinstance(changes, Need) else replace(changes, also=(text("SELECT 1"),))
+
+    answer: Answer = await shop.storage.decide(Keys.of(Ticket.key(ticket_id)), decision, command)
+    return answer.one(Order)
+
+
+@pytest.mark.parametrize("how", ["one statement", "locks first", "alone"])
 @pytest.mark.parametrize("arrived", [True, False])
 async def test_a_lost_answer_of_a_commit_is_looked_up(
-    market: Any, server: PostgreSQL, *, arrived: bool, careful: bool
+    market: Any, server: PostgreSQL, *, arrived: bool, how: str
 ) -> None:
     async with Proxy(server.port).open() as proxy:
         armed = False
@@ -193,9 +210,10 @@ async def test_a_lost_answer_of_a_commit_is_looked_up(
             ticket, *others = await shop.offer(21)
             await asyncio.gather(*(shop.place(f"b{number}", other.id) for number, other in enumerate(others)))
             for lane in shop.storage._database._writer._lanes:
-                lane._careful = 5 if careful else 0
+                lane._careful = 5 if how == "locks first" else 0
             armed = True
-            results: Any = await asyncio.gather(shop.place("buyer", ticket.id), return_exceptions=True)
+            placing = shop.place("buyer", ticket.id) if how != "alone" else place_alone(shop, ticket.id)
+            results: Any = await asyncio.gather(placing, return_exceptions=True)
             assert isinstance(results[0], Order if arrived else Unavailable)
             assert (await shop.ticket(ticket.id)).version == (2 if arrived else 1)
             assert await shop.offer()
@@ -323,6 +341,7 @@ async def test_a_server_without_tls_is_refused_where_it_is_required(market: Any,
         ("postgresql://postgres:hush@127.0.0.1/shop?pool=none", "pool"),
         ("postgresql://postgres:hush@127.0.0.1/shop?sslmode=maybe", "sslmode"),
         ("postgresql://postgres:hush@127.0.0.1/shop?sslmode=require&sslrootcert=/nowhere", "sslrootcert"),
+        ("postgresql://postgres:hush@127.0.0.1/shop?sslrootcert=/nowhere", "sslmode=require"),
     ],
 )
 async def test_a_url_that_cant_work_says_what_to_do_and_not_the_password(

@@ -45,6 +45,8 @@ COMBINATIONS: Final[Mapping[str, Combination]] = {
     "redis": Combination(what="PostgreSQL, Redis", schemes={STORAGE: "postgresql", BUS: "redis", TIMERS: "redis"}),
 }
 """By name."""
+ALIASES: Final = {"postgresql": ("postgres",), "nats": ("tls",), "redis": ("rediss",)}
+"""Other schemes of the same backends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +108,9 @@ def provided(
 def _agree(name: str, combination: Combination, named: Mapping[str, str]) -> None:
     for setting, url in named.items():
         wanted = combination.schemes.get(setting, combination.schemes[STORAGE])
-        if urlsplit(url).scheme != wanted:
-            msg = (
-                f"{setting} is {urlsplit(url).scheme}:, and the combination {name} wants {wanted}:. Unset one of them."
-            )
+        scheme = urlsplit(url).scheme
+        if scheme != wanted and scheme not in ALIASES[wanted]:
+            msg = f"{setting} is {scheme}:, and the combination {name} wants {wanted}:. Choose another, or unset it."
             raise Misconfigured(msg)
 
 

@@ -37,7 +37,9 @@ ORDER_LIMIT: Final = 0.25
 BATCH: Final = 1_000
 _PAGE: Final = 100
 _SETTLE: Final = 90.0
-"""Seconds: a consumer that was killed has its events again after 30."""
+"""Seconds: what a consumer had that was killed comes again after 30."""
+_PUBLISH: Final = 300.0
+"""Seconds: a bus that writes each of 70,000 events through before it says so takes its time."""
 _LOOK: Final = 0.2
 _KILLS: Final = {
     Shape.ONE: ((0.3, "marketplace"),),
@@ -191,13 +193,13 @@ async def _perform(
     stage.begin(f"Signing {plan.buyers:,} buyers up", plan.buyers)
     accounts = await sign_up(wire, plan.buyers, prefix="buyer", on_step=stage.step)
     stage.begin("Waiting until everything that was listed is published", None)
-    await _until(partial(_published, storages))
+    await _until(partial(_published, storages), seconds=_PUBLISH)
     stage.begin(f"{plan.buyers:,} buyers go for {len(rush.wanted):,} tickets", len(rush.wanted))
     began = perf_counter()
     disturbance = await _rush(plan, stage, rush, accounts, system)
     rush_seconds = perf_counter() - began
     stage.begin("Waiting for the last locks to end and the last events to be handled", None)
-    await _until(partial(_still, storages))
+    await _until(partial(_still, storages), seconds=_SETTLE)
     rss = system.rss()
     wire.close()
     stage.begin("Stopping the marketplace, and checking the books", None)
@@ -341,11 +343,11 @@ async def _rush(plan: Plan, stage: Stage, rush: Rush, accounts: list[Account], s
     return found
 
 
-async def _until(look: Callable[[], Awaitable[bool]]) -> None:
+async def _until(look: Callable[[], Awaitable[bool]], *, seconds: float) -> None:
     """Wait until it is so; what is still missing when the time is over, the invariants name."""
     try:
-        async with asyncio.timeout(_SETTLE):
-            while not await look():
+        async with asyncio.timeout(seconds):
+            while not await look():  # noqa: ASYNC110 - other processes make it so
                 await asyncio.sleep(_LOOK)
     except TimeoutError:
         return

@@ -22,6 +22,7 @@ from ticketkit_sql.batch import live
 from ticketkit_sql.postgresql.functions import HOLD, KINDS_1, MISSED, STALE, WRITE
 from ticketkit_sql.rows import micros, time_of
 from ticketkit_sql.settings import MAX_KEYS
+from ticketkit_sql.tables import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 
 _ROUNDS: Final = 20
 _PLACES: Final = {kind: number for number, kind in enumerate(KINDS_1)}
-_ARGUMENTS: Final = 5 + 2 * len(KINDS_1) + 4
+_ENTITIES: Final = 6
+_ARGUMENTS: Final = _ENTITIES + 2 * len(KINDS_1) + 4
 _WRITE: Final = f"SELECT {WRITE}({', '.join(f'${number}' for number in range(1, _ARGUMENTS + 1))})"
 _HOLD: Final = f"SELECT {HOLD}($1, $2, $3)"
 
@@ -267,14 +269,14 @@ class Attempt:
         arguments: list[Any] = [None] * _ARGUMENTS
         arguments[:2] = _names(self._decided)
         self._put_entities(arguments)
-        arguments[2:5] = self._comparisons()
+        arguments[2:_ENTITIES] = self._comparisons()
         self._put_lines(arguments)
         arguments[-2] = self._outbox() or None
         arguments[-1] = self._commands() or None
         try:
             await self._connection.fetchval(_WRITE, *arguments)
         except asyncpg.UniqueViolationError as error:
-            if error.constraint_name == "ticketkit_commands_pkey":  # given twice at once
+            if error.table_name == f"{PREFIX}commands":  # given twice at once
                 raise Conflict from error
             raise
         except asyncpg.PostgresError as error:
@@ -287,6 +289,7 @@ class Attempt:
         kinds: list[str] = []
         ids: list[str] = []
         versions: list[int] = []
+        again: list[str] = []
         written, stored = self._ledger.written, self._stored
         keys = {key for ask in (*self._decided, *self._doubtful) for key in ask.reads.all}
         for key in keys:
@@ -297,12 +300,14 @@ class Attempt:
                 kinds.append(key.kind)
                 ids.append(key.id)
                 versions.append(version)
-        return [kinds, ids, versions] if kinds else [None, None, None]
+            if new is not None and version and new.version > version + 1:
+                again.append(f"{key.kind}:{key.id}")
+        return [kinds, ids, versions, again] if kinds else [None] * 4
 
     def _put_entities(self, arguments: list[Any]) -> None:
         row = self._layout.row
         for key, entity in self._ledger.written.items():
-            place = 5 + 2 * _PLACES[key.kind] + (self._stored.get(key) is not None)
+            place = _ENTITIES + 2 * _PLACES[key.kind] + (self._stored.get(key) is not None)
             if arguments[place] is None:
                 arguments[place] = []
             arguments[place].append(row(key.kind, entity))
