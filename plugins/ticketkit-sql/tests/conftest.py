@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
@@ -223,6 +224,12 @@ class ServerClock(HandClock):
 def kind(request: pytest.FixtureRequest) -> str:
     """What the storage is on: each test of the protocol runs on both."""
     return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def worker_id() -> str:
+    """Of the process of pytest-xdist, as its fixture of this name, also where it is not installed."""
+    return os.environ.get("PYTEST_XDIST_WORKER", "alone")
 
 
 @pytest.fixture(scope="session")
