@@ -148,6 +148,9 @@ class Server(ABC):
     def pause(self) -> None:
         """SIGSTOP: connections stay open, and nothing answers."""
         self._signal(signal.SIGSTOP)
+        if self._child is not None and self._child.poll() is None:
+            # A signal takes a moment, in which it would answer once more.
+            os.waitid(os.P_PID, self._child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """SIGCONT: it goes on after `pause`."""
