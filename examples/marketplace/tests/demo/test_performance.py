@@ -1,5 +1,10 @@
 """The demonstration, small enough for every day, and in full as a proof."""
 
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +94,34 @@ async def test_a_storage_that_is_in_use_is_no_stage(tmp_path: Path) -> None:
         await market.tickets.list("sam", [Listing(title="Seat", price=Money(100, "USD"))])
     with pytest.raises(Misconfigured, match="not empty"):
         await perform(plan)
+
+
+def programs_in(folder: Path) -> "list[str]":
+    """Processes that were started on a folder."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.append(file.read_text().replace("\0", " "))
+    return [command for command in found if str(folder) in command and "ticketkit_marketplace demo" not in command]
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_demonstration_that_is_broken_off_leaves_no_server_running(open_folder: Path, number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "ticketkit_marketplace", "demo", "--backends", "redis", "--listed", "0"]
+    child = subprocess.Popen(
+        [*command, "--data", str(open_folder / "data")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not (open_folder / "data" / "server.log").exists():  # the marketplace starts, after its servers
+            assert child.poll() is None, child.communicate()[0]
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert len(programs_in(open_folder)) >= 2
+        child.send_signal(number)
+        assert child.wait(30) != 0
+    finally:
+        child.kill()
+        child.communicate()
+    assert programs_in(open_folder) == []
