@@ -6,11 +6,13 @@ from typing import Final
 
 from tests.planted.catching import Planted
 
-_FILE: Final = "planted:///TMP/market.db"
+POSTGRESQL: Final = "planted://POSTGRESQL"
+"""In the place of a database that is made for the test."""
+_URLS: Final = {"committing": "planted:///TMP/market.db", "answering": POSTGRESQL}
 
 
 def _bug(name: str, plugin: str, caught_by: str) -> Planted:
-    url = _FILE if plugin.startswith("committing:") else "planted:"
+    url = _URLS.get(plugin.partition(":")[0], "planted:")
     return Planted(name, "storage", f"tests.planted.storage_{plugin}", url, caught_by)
 
 
@@ -98,9 +100,19 @@ BUGS: Final = (
         "test_death_after_the_commit_leaves_all",
     ),
     _bug(
-        "After an unknown commit the batch is run again.",
+        "Some decisions are committed twice, each time as another command.",
         "committing:TriedAgain",
         "test_each_decision_has_one_effect",
+    ),
+    _bug(
+        "A lost answer to COMMIT is told as `Unavailable`, without a look.",
+        "answering:LostAnswerIsNo",
+        "test_a_lost_commit_answer_has_one_effect",
+    ),
+    _bug(
+        "After an unknown commit the batch is run again.",
+        "answering:LostAnswerRunAgain",
+        "test_a_lost_commit_answer_has_one_effect",
     ),
     _bug(
         "Keys are held in one process only.",

@@ -58,7 +58,7 @@ class LastWriteWins(PlantedStorage):
 class AbsentNotHeld(PlantedStorage):
     class Storage(_Hasty):
         def locked(self, reads: Keys, command: Command) -> Iterable[object]:
-            return [("", command.id), *(key for key in sorted(reads.all) if self._entities.get(key))]
+            return [("", command.id), *(key for key in sorted(reads.held) if self._entities.get(key))]
 
 
 class SharedNotHeld(PlantedStorage):

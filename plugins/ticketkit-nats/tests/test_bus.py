@@ -111,9 +111,9 @@ async def test_the_lease_of_a_living_member_is_renewed(bus: NatsBus, event: Make
     async with bus.subscribe("a", NAMES) as member, bus.subscribe("a", NAMES) as other:
         await bus.publish([event()])
         (delivery,) = await hear.some(member)
-        assert await hear.nothing(other, 4)
+        assert await hear.nothing(other, 3.5)
         await delivery.ack()
-        assert await hear.nothing(other, 2)
+        assert await hear.nothing(other, 1.6)
 
 
 async def test_a_retry_waits_and_counts_only_when_told(bus: NatsBus, event: Make, hear: Any) -> None:

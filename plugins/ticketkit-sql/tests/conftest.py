@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
@@ -226,22 +227,22 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def postgresql_database(postgresql_url: str, worker_id: str) -> Iterator[tuple[str, Admin]]:
-    with created(postgresql_url, f"ticketkit_sql_{worker_id}") as database:
+def postgresql_database(postgresql_url: str) -> Iterator[tuple[str, Admin]]:
+    with created(postgresql_url, f"ticketkit_sql_{os.getpid()}") as database:
         yield database
 
 
 @pytest.fixture(scope="session")
-def postgresql_kit_database(postgresql_url: str, worker_id: str) -> Iterator[tuple[str, Admin]]:
+def postgresql_kit_database(postgresql_url: str) -> Iterator[tuple[str, Admin]]:
     """A database on the server's own clock."""
-    with created(postgresql_url, f"ticketkit_sql_kit_{worker_id}", clock=False) as database:
+    with created(postgresql_url, f"ticketkit_sql_kit_{os.getpid()}", clock=False) as database:
         yield database
 
 
 @pytest.fixture
-def created_database(postgresql_url: str, worker_id: str) -> Callable[..., AbstractContextManager[tuple[str, Admin]]]:
+def created_database(postgresql_url: str) -> Callable[..., AbstractContextManager[tuple[str, Admin]]]:
     """Makes one more database: its URL, and a look into it."""
-    return partial(created, postgresql_url, f"ticketkit_sql_more_{worker_id}")
+    return partial(created, postgresql_url, f"ticketkit_sql_more_{os.getpid()}")
 
 
 @pytest.fixture

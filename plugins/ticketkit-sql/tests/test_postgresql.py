@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
+from itertools import count
 from typing import Any
 
 import anyio
@@ -98,6 +99,26 @@ async def test_a_statement_that_fails_fails_alone_and_nothing_of_its_decision_is
     assert isinstance(results[1], Order)
     assert notes() == []
     assert (await market.ticket(first.id)).status is TicketStatus.AVAILABLE
+
+
+@pytest.mark.parametrize("bug", [ValueError("bug"), OSError("bug"), LookupError("bug")])
+async def test_what_a_decision_raises_is_given_to_its_caller_as_it_is(
+    market: Any, engine: AsyncEngine, bug: Exception
+) -> None:
+    def wrong(state: State) -> Changes:
+        raise bug
+
+    def wrong_alone(state: State) -> Changes:
+        return Changes(also=(select(1),)) if next(runs) == 0 else wrong(state)
+
+    runs = count()
+    with pytest.raises(type(bug), match="bug"):
+        await market.storage.decide(Keys(), wrong, market.command())
+    with pytest.raises(type(bug), match="bug"):
+        await market.storage.decide(Keys(), wrong_alone, market.command())
+    async with engine.begin() as connection:
+        with pytest.raises(type(bug), match="bug"):
+            await market.storage.decide(Keys(), wrong, market.command(), within=connection)
 
 
 async def test_a_decision_joins_the_apps_transaction(market: Any, notes: Any, engine: AsyncEngine) -> None:

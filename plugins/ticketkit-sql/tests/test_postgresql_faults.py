@@ -341,6 +341,7 @@ async def test_a_server_without_tls_is_refused_where_it_is_required(market: Any,
         ("postgresql://postgres:hush@127.0.0.1/shop?pool=none", "pool"),
         ("postgresql://postgres:hush@127.0.0.1/shop?sslmode=maybe", "sslmode"),
         ("postgresql://postgres:hush@127.0.0.1/shop?sslmode=require&sslrootcert=/nowhere", "sslrootcert"),
+        ("postgresql://postgres:hush@127.0.0.1/shop?sslrootcert=/nowhere", "sslmode=require"),
     ],
 )
 async def test_a_url_that_cant_work_says_what_to_do_and_not_the_password(

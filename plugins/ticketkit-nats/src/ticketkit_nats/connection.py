@@ -36,6 +36,17 @@ _NOTED: Final = 1.0
 _CLOSE: Final = 1.0
 
 
+class _Client(Client):
+    """nats-py's client, which reads no more when a PONG comes after its PING was given up or cancelled (2.16)."""
+
+    async def _process_pong(self) -> None:
+        if self._pongs and self._pongs[0].done():
+            self._pongs.pop(0)
+            self._pings_outstanding = 0
+            return
+        await super()._process_pong()
+
+
 class Connection:
     """One process's way to the servers.
 
@@ -177,7 +188,7 @@ class Connection:
         raise failure or Unavailable(f"NATS ({self.settings.where}) can't be reached.")
 
     async def _connect_to(self, server: str) -> Client:
-        client = Client()
+        client = _Client()
         credentials = access.credentials(self.settings, client)
         connecting = True
 

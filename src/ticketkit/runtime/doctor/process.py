@@ -54,12 +54,10 @@ class Process:
     Attributes:
         services: Those that run in it.
         settings: What it is started with.
-        several: Whether other processes run the same services: then what it uses has to be shared, too.
     """
 
     services: frozenset[ServiceName] = ALL
     settings: Settings
-    several: bool = False
 
     @property
     def name(self) -> str:
@@ -82,7 +80,7 @@ class Process:
 
     def uses(self) -> Iterator[Use]:
         """Its backends."""
-        settings, shared = self.settings, self.several or not self.services >= TRADE
+        settings, shared = self.settings, not self.services >= TRADE
         for boundary in self.boundaries:
             url, setting = self.storage(boundary)
             yield Use(

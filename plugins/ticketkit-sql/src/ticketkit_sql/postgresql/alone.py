@@ -82,11 +82,14 @@ class Alone:
         transaction = await connection.begin()
         try:
             own = (await connection.exec_driver_sql(_OWN)).mappings().one()
-            await self._in(connection, ask)
-            self._checkpoint("written")
+            write = await self._in(connection, ask)
         except BaseException:
             await transaction.rollback()
             raise
+        if not write:
+            await transaction.rollback()
+            return
+        self._checkpoint("written")
         try:
             await transaction.commit()
         except _FAULTS as error:
@@ -118,22 +121,22 @@ class Alone:
         except _FAULTS as error:
             raise told(error) from error
 
-    async def _in(self, connection: AsyncConnection, ask: Ask) -> None:
+    async def _in(self, connection: AsyncConnection, ask: Ask) -> bool:
+        """Decide and write; sets the outcome. Answers whether there is something to commit."""
         raw: Any = (await connection.get_raw_connection()).driver_connection
         before = (await connection.exec_driver_sql("SELECT current_setting('lock_timeout')")).scalar()
         await connection.exec_driver_sql(self._lock)
         attempt = await self._decided(connection, raw, ask)
         await connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{before}'")
-        if isinstance(ask.outcome, Exception):
-            raise ask.outcome
-        self._checkpoint("decided")
         if attempt is None:
-            return
+            return False
+        self._checkpoint("decided")
         await attempt.write()
         for statement in attempt.also:
             await connection.execute(statement)
         if attempt.tells:
             await connection.exec_driver_sql(f"SELECT pg_notify('{CHANNEL}', '{DECIDED}')")
+        return True
 
     async def _decided(self, connection: AsyncConnection, raw: Any, ask: Ask) -> Attempt | None:
         """Take the locks in order, and decide. None when there is nothing to write."""

@@ -22,6 +22,7 @@ from ticketkit_sql.batch import live
 from ticketkit_sql.postgresql.functions import HOLD, KINDS_1, MISSED, STALE, WRITE
 from ticketkit_sql.rows import micros, time_of
 from ticketkit_sql.settings import MAX_KEYS
+from ticketkit_sql.tables import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -275,7 +276,7 @@ class Attempt:
         try:
             await self._connection.fetchval(_WRITE, *arguments)
         except asyncpg.UniqueViolationError as error:
-            if error.constraint_name == "ticketkit_commands_pkey":  # given twice at once
+            if error.table_name == f"{PREFIX}commands":  # given twice at once
                 raise Conflict from error
             raise
         except asyncpg.PostgresError as error:

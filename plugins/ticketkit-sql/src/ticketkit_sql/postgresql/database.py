@@ -173,9 +173,17 @@ class PostgresDatabase:
             Refused: The database will never take this.
         """
         result = await self._kept(self._run(job))
+        self._ring(signal)
+        return result
+
+    async def execute(self, sql: str, values: tuple[Any, ...], *, signal: Signal | None = None) -> None:
+        """Carry out one statement of the dialect, which commits by itself; see `run`."""
+        await self._kept(self._execute(sql, values))
+        self._ring(signal)
+
+    def _ring(self, signal: Signal | None) -> None:
         if signal is not None:
             self._tell(next(name for name, known in self._signals.items() if known is signal))
-        return result
 
     async def _run(self, job: Callable[[Connection, datetime], T]) -> T:
         committing = False
@@ -187,9 +195,19 @@ class PostgresDatabase:
         except BackendError:
             raise
         except ERRORS as error:
-            if committing and lost(error):
-                raise OutcomeUnknown(f"The commit's answer was lost: {told(error)}") from error
-            raise told(error) from error
+            raise _told(error, sent=committing) from error
+
+    async def _execute(self, sql: str, values: tuple[Any, ...]) -> None:
+        sent = False
+        try:
+            async with self._engine.connect() as connection:
+                await connection.execution_options(**_SINGLE)
+                sent = True
+                await connection.exec_driver_sql(sql, values)
+        except BackendError:
+            raise
+        except ERRORS as error:
+            raise _told(error, sent=sent) from error
 
     async def _read(self, query: Callable[[Connection], T], options: dict[str, Any]) -> T:
         try:
@@ -234,6 +252,12 @@ class PostgresDatabase:
         if self._settings.migrate == "app":
             return
         await connection.run_sync(lambda sync: make_ready(sync, self.dialect, allowed=self._settings.migrate == "yes"))
+
+
+def _told(error: BaseException, *, sent: bool) -> BackendError:
+    if sent and lost(error):
+        return OutcomeUnknown(f"The commit's answer was lost: {told(error)}")
+    return told(error)
 
 
 def _now(connection: Connection) -> datetime:

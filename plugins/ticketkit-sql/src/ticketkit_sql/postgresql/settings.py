@@ -118,7 +118,9 @@ class PostgresSettings:
 
     def _ssl(self) -> ssl.SSLContext | str:
         root, certificate, key = self.ssl_files
-        if self.sslmode in ("disable", "prefer") and not any(self.ssl_files):
+        if self.sslmode in ("disable", "prefer"):
+            if any(self.ssl_files):
+                raise Misconfigured("sslrootcert, sslcert and sslkey need sslmode=require, verify-ca or verify-full.")
             return self.sslmode
         try:
             context = ssl.create_default_context(cafile=root or None)
@@ -127,7 +129,7 @@ class PostgresSettings:
         except OSError as error:
             raise Misconfigured(f"sslrootcert, sslcert or sslkey can't be used: {error}.") from error
         context.check_hostname = self.sslmode == "verify-full"
-        if self.sslmode not in ("verify-ca", "verify-full"):
+        if self.sslmode == "require" and not root:
             context.verify_mode = ssl.CERT_NONE
         return context
 
