@@ -1,5 +1,9 @@
 """The demonstration, small enough for every day, and in full as a proof."""
 
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +93,33 @@ async def test_a_storage_that_is_in_use_is_no_stage(tmp_path: Path) -> None:
         await market.tickets.list("sam", [Listing(title="Seat", price=Money(100, "USD"))])
     with pytest.raises(Misconfigured, match="not empty"):
         await perform(plan)
+
+
+def parents() -> "dict[int, int]":
+    """Of every process, by its id."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], check=True, capture_output=True, text=True).stdout
+    return {int(pid): int(parent) for pid, parent in map(str.split, listed.splitlines())}
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_demonstration_that_is_broken_off_leaves_no_server_running(open_folder: Path, number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "ticketkit_marketplace", "demo", "--backends", "redis", "--listed", "0"]
+    child = subprocess.Popen(
+        [*command, "--data", str(open_folder / "data")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    started: set[int] = set()
+    try:
+        deadline = time.monotonic() + 60
+        while not (open_folder / "data" / "server.log").exists():  # the marketplace starts, after its servers
+            assert child.poll() is None, child.communicate()[0]
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        started = {pid for pid, parent in parents().items() if parent == child.pid}
+        assert len(started) >= 3  # PostgreSQL, Redis and the marketplace
+        child.send_signal(number)
+        assert child.wait(30) != 0
+    finally:
+        child.kill()
+        child.communicate()
+    assert not started & parents().keys()
