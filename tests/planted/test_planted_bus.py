@@ -8,7 +8,7 @@ from tests.planted.catching import Planted, caught
 
 from ticketkit.backends.spec import BackendKind, Context
 from ticketkit.testing.conformance.bus.post import GROUP, ORDER, event, take
-from ticketkit.testing.conformance.conformance import loaded
+from ticketkit.testing.conformance.opening import loaded
 
 CHEAP = BUGS[0], BUGS[-1]
 

@@ -12,7 +12,7 @@ from tests.planted.storage_bugs import BUGS, POSTGRESQL
 
 from ticketkit.backends.spec import BackendKind, Context
 from ticketkit.domain.entities import TicketStatus
-from ticketkit.testing.conformance.conformance import loaded
+from ticketkit.testing.conformance.opening import loaded
 from ticketkit.testing.conformance.storage.bazaar import Bazaar
 
 CHEAP = "CheckThenAct", "AbsentNotHeld", "HighWaterMark"

@@ -9,7 +9,7 @@ from tests.planted.timers_bugs import BUGS
 
 from ticketkit.backends.spec import BackendKind, Context
 from ticketkit.backends.timers import Due
-from ticketkit.testing.conformance.conformance import loaded
+from ticketkit.testing.conformance.opening import loaded
 
 CHEAP = BUGS[0], BUGS[7]
 

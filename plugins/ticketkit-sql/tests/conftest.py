@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
@@ -303,3 +304,16 @@ def outcomes() -> Callable[[Sequence[object], type[BaseException]], int]:
         return sum(isinstance(one, cls) for one in results)
 
     return count
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("template") / "market.db"
+    schema.upgrade(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture
+def sqlite_file(sqlite_template: Path, tmp_path: Path) -> Path:
+    """An empty database whose schema is made: to make it anew for each test would take longer than most tests."""
+    return Path(shutil.copy(sqlite_template, tmp_path / "market.db"))

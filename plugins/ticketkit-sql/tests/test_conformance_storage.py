@@ -14,8 +14,8 @@ from ticketkit.testing.conformance import OwnTable, StorageConformance, Target
 
 class TestSqliteStorage(StorageConformance):
     @pytest.fixture
-    def target(self, tmp_path: Path) -> Target:
-        return Target(url=f"sqlite:///{tmp_path / 'kit.db'}")
+    def target(self, sqlite_file: Path) -> Target:
+        return Target(url=f"sqlite:///{sqlite_file}")
 
 
 class AppTable:

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 import pytest
 
-from ticketkit.backends.clock import SystemClock
 from ticketkit.backends.spec import Backend, BackendKind, Context, no_checkpoint
 from ticketkit.plugins import Plugins
+from ticketkit.testing.conformance.opening import KitClock, loaded
 from ticketkit.testing.conformance.proxy import Proxy
 from ticketkit.testing.conformance.target import Target
 from ticketkit.testing.reporting import MARK
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable
 
 SPEC: Final = pytest.StashKey[Backend]()
 """Where the report finds which backend a test was about."""
-
-
-class KitClock(SystemClock):
-    """A clock of its own for each opening, so that no backend takes two of them for one process."""
 
 
 class Opener(Protocol):
@@ -34,23 +29,6 @@ class Opener(Protocol):
     ) -> AbstractAsyncContextManager[Any]:
         """Open it, at another URL if one is given."""
         ...
-
-
-def loaded(names: Iterable[str]) -> Plugins:
-    """The installed plugins, and those that a target names: `module` or `module:object`."""
-    found = []
-    for name in names:
-        module, _, attribute = name.partition(":")
-        implementation: Any = import_module(module)
-        if attribute:
-            implementation = getattr(implementation, attribute)
-            implementation = implementation() if isinstance(implementation, type) else implementation
-        found.append(implementation)
-    return Plugins.load(found)
-
-
-def _of_the_kit(cls: type) -> bool:
-    return cls.__module__.startswith("ticketkit.testing.")
 
 
 class Conformance:
@@ -150,3 +128,7 @@ class Conformance:
         assert address is not None, "only tests with network=True have a proxy"
         async with Proxy(*address) as proxy:
             yield proxy
+
+
+def _of_the_kit(cls: type) -> bool:
+    return cls.__module__.startswith("ticketkit.testing.")

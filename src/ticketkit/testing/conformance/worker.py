@@ -21,7 +21,7 @@ import anyio
 from anyio.to_thread import run_sync
 
 from ticketkit.backends.spec import BackendKind, Context, no_checkpoint
-from ticketkit.testing.conformance.conformance import KitClock, loaded
+from ticketkit.testing.conformance.opening import KitClock, loaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
