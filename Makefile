@@ -4,6 +4,8 @@
 PYTHON ?= python3
 PORT ?= 8000
 DATA ?= ./.data
+BACKENDS ?=
+PROCESSES ?=
 ARGS ?=
 PYTEST_ARGS ?= -n 2 --dist worksteal
 
@@ -23,7 +25,7 @@ unexport VIRTUAL_ENV
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev demo bench test proof check lint format types layers docs docs-generate docs-serve contracts wheels clean
+.PHONY: help install run dev list demo bench test proof check lint format types layers docs docs-generate docs-serve contracts wheels matrix clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -38,14 +40,17 @@ $(INSTALLED): $(MANIFESTS)
 	@$(BIN)/uv sync --quiet --all-packages --all-groups --locked
 	@touch $@
 
-run: install ## all five services on http://127.0.0.1:$PORT, data in $DATA
-	@exec $(BIN)/ticketkit-marketplace run --port $(PORT) --data "$(DATA)" $(ARGS)
+run: install ## all five services on http://127.0.0.1:$PORT, data in $DATA, on $BACKENDS
+	@exec $(BIN)/ticketkit-marketplace run --port $(PORT) --data "$(DATA)" $(if $(BACKENDS),--backends $(BACKENDS)) $(ARGS)
 
 dev: install ## the same, started anew whenever a file is saved
 	@exec $(BIN)/ticketkit-marketplace run --reload --port $(PORT) --data "$(DATA)" $(ARGS)
 
-demo: install ## 1,000 buyers go for 200 Hamilton seats, then the books are checked
-	@exec $(BIN)/ticketkit-marketplace demo $(ARGS)
+list: install ## the Broadway week on the backends of the settings, for services that run elsewhere
+	@exec $(BIN)/ticketkit-marketplace list $(ARGS)
+
+demo: install ## 1,000 buyers go for 200 Hamilton seats on $BACKENDS in $PROCESSES, then the books are checked
+	@exec $(BIN)/ticketkit-marketplace demo $(if $(BACKENDS),--backends $(BACKENDS)) $(if $(PROCESSES),--processes $(PROCESSES)) $(ARGS)
 
 bench: install ## locks a second and requests a second, beside their limits
 	@exec $(BIN)/ticketkit-marketplace bench $(ARGS)
@@ -98,6 +103,9 @@ docs-serve: install ## show the documentation on http://127.0.0.1:8001
 wheels: install ## build every wheel and try each one alone in an empty environment
 	@echo "== wheels"
 	@$(BIN)/python scripts/check_wheels.py
+
+matrix: install ## run each plugin's conformance tests, and write the matrix into its README
+	@$(BIN)/python scripts/write_matrix.py
 
 clean: ## remove what the other targets made, except data
 	rm -rf $(VENV) site dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

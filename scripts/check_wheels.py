@@ -2,8 +2,12 @@
 
 One lock file for all hides a dependency that is missing in one; a test run from the source folder hides a file that
 is missing in the wheel. Here neither can hide. Third-party distributions come from the usual index.
+
+A wheel with backends also passes the short form of its conformance tests there, beside nothing but its own test
+dependencies.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,6 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.parser import Parser
 from pathlib import Path
+from threading import Semaphore
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 UV = shutil.which("uv") or Path(sys.executable).with_name("uv")
@@ -22,6 +28,22 @@ SCRIPTS = "Scripts" if os.name == "nt" else "bin"
 # What would make an environment less empty than it looks.
 OURS = ("COVERAGE_", "PYTEST_", "PYTHON", "TICKETKIT_", "UV_PROJECT_ENVIRONMENT", "VIRTUAL_ENV")
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+
+
+LONGEST = 600
+"""Seconds for the conformance tests of one distribution."""
+AT_ONCE = 2
+"""Runs of conformance tests: their races want a processor."""
+# Of the plugins that a distribution has itself: what the kit has to have tested. One that declares nothing is refused.
+LIST = """
+import json
+from importlib import metadata
+
+found = metadata.distribution({name!r}).entry_points.select(group="ticketkit")
+modules = [entry.load() for entry in found]
+specs = [spec for module in modules if hasattr(module, "ticketkit_backends") for spec in module.ticketkit_backends()]
+print(json.dumps([[spec.kind, spec.name] for spec in specs if spec.capabilities]))
+"""
 
 
 class CheckError(Exception):
@@ -71,16 +93,22 @@ def workspace() -> list[Distribution]:
     return [Distribution.read(folder) for folder in (ROOT, *(ROOT / member for member in members))]
 
 
-def run(*command: str | Path, cwd: Path) -> str:
+def run(*command: str | Path, cwd: Path, longest: float = 300) -> str:
     """Run a command and return what it printed.
 
     Raises:
-        CheckError: It failed; the message is its output.
+        CheckError: It failed, or took longer than so many seconds; the message is its output.
     """
-    done = subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=300)
+    line = f"$ {' '.join(str(word) for word in command)}"
+    try:
+        done = subprocess.run(
+            command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=longest
+        )
+    except subprocess.TimeoutExpired as error:
+        printed = (error.stdout or b"").decode(errors="replace")
+        raise CheckError(f"{line}\n{printed}\nIt took longer than {longest} s.") from error
     if done.returncode:
-        line = " ".join(str(word) for word in command)
-        raise CheckError(f"$ {line}\n{done.stdout}{done.stderr}")
+        raise CheckError(f"{line}\n{done.stdout}{done.stderr}")
     return done.stdout
 
 
@@ -141,20 +169,65 @@ def check_use(distribution: Distribution, environment: Path) -> None:
         require(holds=plugin in listed, message=f"`ticketkit plugins` does not name {plugin}:\n{listed}")
 
 
-def check(distribution: Distribution, index: Path, environment: Path) -> str:
+def check_conformance(distribution: Distribution, index: Path, environment: Path) -> int:
+    """Run the short form of a distribution's conformance tests where it is installed alone.
+
+    Returns:
+        How many promises were kept; 0 for a distribution without backends.
+    """
+    python = environment / SCRIPTS / "python"
+    backends = json.loads(run(python, "-I", "-c", LIST.format(name=distribution.name), cwd=environment))
+    if not backends:
+        return 0
+    tests = environment / "conformance"
+    tests.mkdir()
+    for pattern in ("conftest.py", "test_conformance*.py"):
+        for file in (distribution.folder / "tests").glob(pattern):
+            shutil.copy(file, tests)
+    require(holds=any(tests.glob("test_*.py")), message="it has backends, and no tests/test_conformance*.py")
+    wanted = f"{distribution.name}[{','.join(distribution.extras)}]" if distribution.extras else distribution.name
+    group = f"{distribution.folder / 'pyproject.toml'}:test"
+    pip = (UV, "pip", "install", "--quiet", "--python", python, "--index", index.as_uri())
+    run(*pip, wanted, "--group", group, cwd=index)
+    return kept(conformance(python, tests), backends)
+
+
+def conformance(python: Path, tests: Path) -> list[dict[str, Any]]:
+    """Run the conformance tests of a folder, as their author would; returns their report."""
+    report = tests / "report.json"
+    settings = ("-q", "-p", "no:cacheprovider", "--import-mode=importlib", "-c", os.devnull, f"--rootdir={tests}")
+    kit = ("--ticketkit-short", "--ticketkit-report=json", f"--ticketkit-report-file={report}")
+    run(python, "-m", "pytest", *settings, *kit, tests, cwd=tests, longest=LONGEST)
+    require(holds=report.exists(), message="no test of the conformance kit was run")
+    chapters: list[dict[str, Any]] = json.loads(report.read_text(encoding="utf-8"))
+    return chapters
+
+
+def kept(chapters: list[dict[str, Any]], backends: list[list[str]]) -> int:
+    """Count the promises that were kept; each backend, a kind and a name, has to have been tested."""
+    tested = [[chapter["kind"], chapter["backend"]] for chapter in chapters]
+    missing = [f"{name} ({kind})" for kind, name in backends if [kind, name] not in tested]
+    require(holds=not missing, message=f"no conformance test is about {', '.join(missing)}")
+    number: int = sum(test["verdict"] == "kept" for chapter in chapters for test in chapter["tests"])
+    require(holds=number > 0, message="no promise was tested")
+    return number
+
+
+def check(distribution: Distribution, index: Path, environment: Path, turn: Semaphore) -> tuple[str, int]:
     """Try one distribution.
 
     Returns:
-        Nothing where all is well, else what is not.
+        Nothing where all is well, else what is not; and the number of promises that it keeps.
     """
     try:
         (wheel,) = (index / distribution.name).glob("*.whl")
         check_contents(distribution, wheel)
         install(distribution, index, environment)
         check_use(distribution, environment)
+        with turn:
+            return "", check_conformance(distribution, index, environment)
     except CheckError as error:
-        return f"{distribution.name}: {error}"
-    return ""
+        return f"{distribution.name}: {error}", 0
 
 
 def main() -> int:
@@ -168,10 +241,12 @@ def main() -> int:
         except CheckError as error:
             print(error, file=sys.stderr)
             return 1
-        problems = list(pool.map(lambda d: check(d, index, folder / f"environment-{d.name}"), distributions))
-    for distribution, problem in zip(distributions, problems, strict=True):
-        print(problem or f"{distribution.name}: fine", file=sys.stderr if problem else sys.stdout)
-    return 1 if any(problems) else 0
+        turn = Semaphore(AT_ONCE)
+        found = list(pool.map(lambda d: check(d, index, folder / f"environment-{d.name}", turn), distributions))
+    for distribution, (problem, promises) in zip(distributions, found, strict=True):
+        fine = f"{distribution.name}: fine" + (f", {promises} promises kept" if promises else "")
+        print(problem or fine, file=sys.stderr if problem else sys.stdout)
+    return 1 if any(problem for problem, _ in found) else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writes what the documentation takes from the code: events and their flow, the routes, the AsyncAPI document.
+"""Writes what the documentation takes from the code: events and their flow, routes, AsyncAPI document, planted bugs.
 
 With --check nothing is written: it exits 1 and names the files that are out of date.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,6 +18,7 @@ from ticketkit.events import asyncapi, diagram
 from ticketkit.events.catalogue import CATALOGUE
 from ticketkit.events.flow import Flow
 from ticketkit.services.catalogue import SERVICES
+from ticketkit.testing.conformance import BusConformance, PaymentConformance, StorageConformance, TimersConformance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +28,18 @@ if TYPE_CHECKING:
     from ticketkit.http.operation import Operation
 
 DOCS: Final = Path(__file__).parent.parent / "docs"
+_CONFORMANCE: Final = {
+    "storage": StorageConformance,
+    "bus": BusConformance,
+    "timers": TimersConformance,
+    "payments": PaymentConformance,
+}
+_PLANTED_IN: Final = DOCS.parent / "tests" / "planted"
+_PLANTED: Final = """# Planted bugs
+
+The [conformance kit](conformance.md) is judged by what it catches. {count} backends, each a sound one with one bug in
+it, are in `tests/planted`; `make proof` runs the kit on every one of them. Each has to fail the test that tells its
+bug."""
 _BEGIN: Final = "<!-- generated: {} -->"
 _END: Final = "<!-- end of generated: {} -->"
 
@@ -50,6 +64,7 @@ def _files() -> Iterator[tuple[Path, str]]:
     yield _filled("http-api.md", routes=_routes())
     document = asyncapi.document(CATALOGUE, flow, version=version("ticketkit"))
     yield DOCS / "asyncapi.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    yield DOCS / "backends" / "planted-bugs.md", _planted_bugs()
 
 
 def _flow() -> Flow:
@@ -59,6 +74,26 @@ def _flow() -> Flow:
         hears={service.name.value: service.hears for service in services},
         broadcast={service.name.value: service.broadcast for service in services},
     )
+
+
+def _planted_bugs() -> str:
+    """The tables of the planted bugs: each with the test of the conformance kit that catches it, and its promise."""
+    sys.path.insert(0, str(DOCS.parent))  # tests are no distribution: they are found from the root
+    tables = {}
+    for kind in (kind for kind in _CONFORMANCE if (_PLANTED_IN / f"{kind}_bugs.py").exists()):
+        bugs = import_module(f"tests.planted.{kind}_bugs").BUGS
+        told = ((bug, getattr(_CONFORMANCE[kind], bug.caught_by).__doc__) for bug in bugs)
+        tables[kind] = [f"| {_sentence(bug.name)} | `{bug.caught_by}`: {_sentence(doc)} |" for bug, doc in told]
+    count = sum(len(rows) for rows in tables.values())
+    parts = [_PLANTED.format(count=count)]
+    for kind, rows in tables.items():
+        parts.append("\n".join([f"## {kind.capitalize()}", "", "| bug | caught by |", "|---|---|", *rows]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _sentence(text: str) -> str:
+    whole = " ".join(text.split()).removesuffix(".").replace("|", r"\|")
+    return f"{whole[:1].upper()}{whole[1:]}."
 
 
 def _catalogue(flow: Flow) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from importlib.metadata import EntryPoint
 from types import ModuleType
@@ -27,7 +26,7 @@ from ticketkit.services import tokens
 from ticketkit.services.commands import Commands
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
 
@@ -164,6 +163,15 @@ def test_a_service_alone_with_a_backend_of_one_process_is_found(well: dict[str, 
     assert "TICKETKIT_BUS_URL" in finding["mend"]
 
 
+def test_a_provider_that_forgets_and_timers_of_one_process_are_found_where_services_are_alone(
+    well: dict[str, str],
+) -> None:
+    alone = {**well, "TICKETKIT_PAYMENTS": "fake", "TICKETKIT_TIMERS_URL": "memory:"}
+    assert "forgets every payment" in only(found("payments", env=alone), "payments")["what"]
+    assert "TICKETKIT_TIMERS_URL" in only(found("expiration", env=alone), "timers")["mend"]
+    assert found(env=alone) == []
+
+
 def test_a_setting_that_does_not_parse_is_named_without_its_value(well: dict[str, str]) -> None:
     finding = only(found(env={**well, "TICKETKIT_HOLD": "hunter2"}), "settings")
     assert "TICKETKIT_HOLD" in finding["what"]
@@ -258,10 +266,8 @@ def test_what_is_no_service_or_no_file_is_said_so(words: list[str], tmp_path: Pa
 def backend(
     check: Callable[[str, Context], Awaitable[Sequence[Finding]]] | None = None, *, api_version: int = API_VERSION
 ) -> Backend:
-    @asynccontextmanager
-    async def never(url: str, _context: Context) -> AsyncIterator[Any]:
+    def never(url: str, _context: Context) -> Any:
         raise AssertionError(url)
-        yield
 
     return Backend(
         kind=BackendKind.BUS,

@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -57,12 +59,76 @@ def test_as_json_settings_are_there_too() -> None:
             "name": "Harbour",
             "schemes": ["harbour", "quay"],
             "capabilities": ["durable", "multi_process"],
+            "maxEntities": None,
             "apiVersion": 1,
+            "checked": False,
             "settings": {"depth": "Metres."},
         }
     ]
     assert found["ships"]["broken"] is None
     assert "no_such_module_of_ours" in found["wreck"]["broken"]
+
+
+def test_the_parameters_of_urls_are_listed_when_asked_for() -> None:
+    assert "depth: Metres." in run("plugins", "--settings", backends=[HARBOUR]).stdout
+    assert "depth: Metres." not in run("plugins", backends=[HARBOUR]).stdout
+
+
+def test_the_most_keys_of_a_decision_are_listed_with_the_capabilities() -> None:
+    storage = replace(HARBOUR, kind=BackendKind.STORAGE, max_entities=100, capabilities=frozenset())
+    assert "max_entities=100" in run("plugins", backends=[storage]).stdout
+    listed = json.loads(run("plugins", "--json", backends=[storage]).stdout)
+    assert next(plugin for plugin in listed if plugin["name"] == "ships")["backends"][0]["maxEntities"] == 100
+
+
+OURS = {
+    "memory": [("storage", "memory"), ("bus", "memory"), ("timers", "memory"), ("payments", "fake")],
+    "nats": [("bus", "nats, tls")],
+    "redis": [("bus", "redis, rediss"), ("timers", "redis, rediss")],
+    "sql": [("storage", "postgresql, postgres"), ("timers", "postgresql, postgres"), ("bus", "sqlite")],
+}
+
+BROKEN = {
+    "raises": ("raise OSError('the sea is rough')", "OSError: the sea is rough"),
+    "missing": ("import no_such_driver_of_ours", "No module named 'no_such_driver_of_ours'"),
+    "newer": (
+        (
+            "from dataclasses import replace\nfrom ticketkit.memory import plugin\n"
+            "def ticketkit_backends():\n"
+            "    return [replace(plugin.ticketkit_backends()[0], schemes=('sea',), api_version=9)]"
+        ),
+        "has api_version 9, which is newer",
+    ),
+    "taken": (
+        "from ticketkit.memory import plugin\nticketkit_backends = plugin.ticketkit_backends",
+        "plugin memory has the bus scheme 'memory' already",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(BROKEN))
+def test_all_of_ours_are_listed_beside_one_that_is_broken(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broken one is a module in a file, under an entry point as an installer writes it."""
+    code, why = BROKEN[name]
+    (tmp_path / f"wreck_{name}.py").write_text(code, encoding="utf-8")
+    (tmp_path / "wreck-1.0.dist-info").mkdir()
+    (tmp_path / "wreck-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: wreck\nVersion: 1.0\n")
+    (tmp_path / "wreck-1.0.dist-info" / "entry_points.txt").write_text(f"[ticketkit]\nwreck = wreck_{name}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    done = CliRunner().invoke(main, ["plugins", "--json"])
+    found = {plugin["name"]: plugin for plugin in json.loads(done.stdout)}
+    assert why in found["wreck"]["broken"]
+    assert (found["wreck"]["distribution"], found["wreck"]["version"]) == ("wreck", "1.0")
+    for ours, backends in OURS.items():
+        assert found[ours]["broken"] is None
+        listed = [(at["kind"], ", ".join(at["schemes"])) for at in found[ours]["backends"]]
+        assert set(backends) <= set(listed)
+    shown = CliRunner().invoke(main, ["plugins"]).stdout
+    assert f"wreck is broken: {found['wreck']['broken']}" in shown
+    assert f"→ {found['wreck']['mend']}" in shown
+    assert "pip install" in found["wreck"]["mend"]
 
 
 def test_commands_of_plugins_are_part_of_the_program() -> None:

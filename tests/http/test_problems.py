@@ -46,7 +46,7 @@ def test_half_a_character_does_not_break_the_answer() -> None:
 
 def test_what_is_nobodys_refusal_is_no_problem() -> None:
     assert problem_of(RuntimeError()) is None
-    assert problem_of(Misconfigured()) is None
+    assert problem_of(Misconfigured("wrong")) is None
 
 
 def test_an_unavailable_backend_says_when_to_come_back() -> None:

@@ -22,6 +22,16 @@ _CAUGHT_BY: Final = (
                 "test_a_cancelled_call_is_ended_by_repeating_with_the_same_key",
             ),
             (
+                "keys are not kept over the end of the process",
+                "key-not-written",
+                "test_the_same_key_is_known_after_the_provider_was_opened_again",
+            ),
+            (
+                "books are written when the provider is closed",
+                "books-written-late",
+                "test_what_a_killed_process_was_told_is_still_in_the_books",
+            ),
+            (
                 "other parameters for a key accepted",
                 "parameters-ignored",
                 "test_a_key_with_other_parameters_is_refused",
@@ -122,7 +132,7 @@ BUGS: Final = tuple(
         name=name,
         kind="payments",
         plugin=f"tests.planted.{module}:{bug.replace('-', '_').upper()}",
-        url=f"planted-{bug}:",
+        url=f"planted-{bug}://TMP/books.jsonl",
         caught_by=caught_by,
     )
     for module, bugs in _CAUGHT_BY

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from types import TracebackType
+from typing import Self
 
 import anyio
 import anyio.lowlevel
@@ -13,7 +15,7 @@ from ticketkit.backends.errors import OutcomeUnknown, Unavailable
 from ticketkit.backends.payments import Done, Outcome
 from ticketkit.memory import FakePayments
 from ticketkit.memory._payment_rules import Step
-from ticketkit.memory.books import Request
+from ticketkit.memory.books import Entry, Request
 from ticketkit.memory.faults import Operation
 
 
@@ -53,6 +55,37 @@ class KeyLostByCancellation(FakePayments):
             return outcome
 
 
+class KeyNotWritten(FakePayments):
+    """The journal has the payments, and not the keys."""
+
+    def _enter(self, key: str | None, request: Request, step: Step) -> Entry:
+        entry = super()._enter(None, request, step)
+        if key is not None:
+            self._books.answers[key] = entry
+        return entry
+
+
+class BooksWrittenLate(FakePayments):
+    """The journal is written at the end."""
+
+    async def __aenter__(self) -> Self:
+        self._journal, self._books._journal = self._books._journal, None
+        self._late: list[Entry] = []
+        return await super().__aenter__()
+
+    def _enter(self, key: str | None, request: Request, step: Step) -> Entry:
+        self._late.append(entry := super()._enter(key, request, step))
+        return entry
+
+    async def __aexit__(
+        self, type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        assert self._journal is not None
+        with self._journal.open("ab") as file:
+            file.writelines(entry.to_line() for entry in self._late)
+        return await super().__aexit__(type, error, traceback)
+
+
 class ParametersIgnored(FakePayments):
     """A key that is known is answered, whatever it is used for."""
 
@@ -84,6 +117,8 @@ class LostCallIsDone(FakePayments):
 KEY_IGNORED = PaymentsPlugin("planted-key-ignored", KeyIgnored)
 KEY_LATE = PaymentsPlugin("planted-key-late", KeyLate)
 KEY_LOST_BY_CANCELLATION = PaymentsPlugin("planted-key-lost-by-cancellation", KeyLostByCancellation)
+KEY_NOT_WRITTEN = PaymentsPlugin("planted-key-not-written", KeyNotWritten)
+BOOKS_WRITTEN_LATE = PaymentsPlugin("planted-books-written-late", BooksWrittenLate)
 PARAMETERS_IGNORED = PaymentsPlugin("planted-parameters-ignored", ParametersIgnored)
 LOST_ANSWER_IS_DONE = PaymentsPlugin("planted-lost-answer-is-done", LostAnswerIsDone)
 LOST_CALL_IS_DONE = PaymentsPlugin("planted-lost-call-is-done", LostCallIsDone)

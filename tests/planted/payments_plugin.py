@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from ticketkit.backends.spec import Backend, BackendKind, Capability, Context
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class PaymentsPlugin:
-    """Opens one variant of the fake provider: by a scheme of its own, with books in memory.
+    """Opens one variant of the fake provider: by a scheme of its own: `planted-key-late:///path/books.jsonl`.
 
     Args:
         scheme: `planted-refund-above-capture`.
@@ -27,7 +28,7 @@ class PaymentsPlugin:
         self.__name__ = scheme
 
     def ticketkit_backends(self) -> list[Backend]:
-        capabilities = frozenset({Capability.SIGNED_TIME})
+        capabilities = frozenset({Capability.SIGNED_TIME, Capability.DURABLE})
         return [
             Backend(
                 kind=BackendKind.PAYMENTS,
@@ -40,5 +41,5 @@ class PaymentsPlugin:
 
     @asynccontextmanager
     async def _open(self, url: str, context: Context) -> AsyncIterator[FakePayments]:
-        async with self._provider(context.clock, context.new_id) as provider:
+        async with self._provider(context.clock, context.new_id, journal=urlsplit(url).path) as provider:
             yield provider

@@ -122,7 +122,7 @@ async def test_an_import_error_of_the_caller_is_left_alone(installed: Any) -> No
 @pytest.mark.parametrize(
     ("kind", "url", "install"),
     [
-        (BackendKind.STORAGE, "postgresql://u:hunter2@db/x", 'pip install "ticketkit[sql]"'),
+        (BackendKind.STORAGE, "postgresql://u:hunter2@db/x", 'pip install "ticketkit[postgresql]"'),
         (BackendKind.TIMERS, "sqlite:///file", 'pip install "ticketkit[sql]"'),
         (BackendKind.BUS, "nats://u:hunter2@n", "pip install ticketkit-nats"),
         (BackendKind.BUS, "redis://:hunter2@r", "pip install ticketkit-redis"),

@@ -58,8 +58,8 @@ class Process:
 
 @contextmanager
 def processes(env: Mapping[str, str], *names: str) -> Iterator[dict[str, Process]]:
-    """A process for each service, all ended at the end."""
-    running = {name: Process("serve", name, "--port", "0", env=env) for name in names}
+    """A process for each service (an empty name is all of them), all ended at the end."""
+    running = {name: Process("serve", *filter(None, [name]), "--port", "0", env=env) for name in names}
     try:
         yield running
     finally:

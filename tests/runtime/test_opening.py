@@ -17,6 +17,7 @@ from ticketkit.services.catalogue import Boundary, ServiceName
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 
 def config(services: Iterable[ServiceName] = ALL, **options: Any) -> Config:
@@ -72,16 +73,42 @@ async def test_a_service_alone_refuses_a_storage_inside_the_process(service: Ser
 
 
 @pytest.mark.parametrize("service", sorted(ALL))
-async def test_a_service_alone_refuses_a_bus_inside_the_process(service: ServiceName) -> None:
+async def test_a_service_alone_refuses_a_bus_inside_the_process(service: ServiceName, tmp_path: Path) -> None:
     stage = Stage()
     url = "stage:shared"
-    given = config({service}, storage=url, accounts=url, payment_storage=url)
+    timers, provider = f"sqlite:///{tmp_path / 'timers.db'}", f"fake://{tmp_path / 'books.jsonl'}"
+    given = config({service}, storage=url, accounts=url, payment_storage=url, timers=timers, provider=provider)
     given = replace(given, clock=stage.clock)
     with pytest.raises(Misconfigured, match="TICKETKIT_BUS_URL"):
         async with Marketplace(config=given, plugins=[stage]):
             pass
     async with Marketplace(config=replace(given, bus="stage:bus"), plugins=[stage]) as market:
         assert await market.runtime.ready() == {}
+
+
+@pytest.mark.parametrize(
+    ("service", "part", "setting"),
+    [
+        (ServiceName.TICKETS, "storage", "TICKETKIT_STORAGE_URL"),
+        (ServiceName.AUTH, "accounts", "TICKETKIT_AUTH_STORAGE_URL"),
+        (ServiceName.PAYMENTS, "payment_storage", "TICKETKIT_PAYMENTS_STORAGE_URL"),
+        (ServiceName.EXPIRATION, "timers", "TICKETKIT_TIMERS_URL"),
+    ],
+)
+async def test_what_is_refused_is_named_by_its_own_setting(service: ServiceName, part: str, setting: str) -> None:
+    stage = Stage()
+    urls = {"storage": "stage:shared", "accounts": "stage:shared", "payment_storage": "stage:shared", part: "memory:"}
+    with pytest.raises(Misconfigured, match=f"Set {setting} to one that processes share"):
+        async with Marketplace(config=config({service}, bus="stage:bus", **urls), plugins=[stage]):
+            pass
+
+
+async def test_payments_alone_refuses_a_provider_that_forgets_payments() -> None:
+    stage = Stage()
+    given = config({ServiceName.PAYMENTS}, payment_storage="stage:shared", bus="stage:bus", provider="fake")
+    with pytest.raises(Misconfigured, match="set TICKETKIT_PAYMENTS to a real one"):
+        async with Marketplace(config=given, plugins=[stage]):
+            pass
 
 
 async def test_an_app_with_its_own_users_is_whole_without_auth() -> None:

@@ -10,13 +10,13 @@ import anyio
 import pytest
 from tests.services.stage import StageBus, StageStorage
 
-from ticketkit.backends.errors import Refused
+from ticketkit.backends.errors import Refused, Unavailable
 from ticketkit.domain import tickets
 from ticketkit.domain.decision import Keys
 from ticketkit.domain.money import Money
 from ticketkit.ids import new_id
 from ticketkit.memory import MemoryBus, MemoryStorage, VirtualClock
-from ticketkit.runtime.relay import BATCH, LEASE, TRIES, Relay
+from ticketkit.runtime.relay import BATCH, LANES, LEASE, TRIES, Relay
 from ticketkit.services.commands import Commands
 
 if TYPE_CHECKING:
@@ -181,3 +181,64 @@ async def _listed(post: Post, number: int) -> tuple[str, ...]:
         Keys(), lambda state: tickets.list_tickets(state, command, seller_id="seller", listings=listings), command
     )
     return command.fresh
+
+
+class SlowBus(StageBus):
+    """Takes a batch only when others are at it too.
+
+    Attributes:
+        wanted: How many batches must be under way before one is taken.
+        largest: Most batches that were.
+    """
+
+    def __init__(self, inner: Any, *, wanted: int) -> None:
+        super().__init__(inner)
+        self.wanted, self.largest = wanted, 0
+        self.published: Counter[str] = Counter()
+        self._under_way = 0
+        self._enough = anyio.Event()
+
+    async def publish(self, events: Sequence[Envelope]) -> None:
+        self._under_way += 1
+        self.largest = max(self.largest, self._under_way)
+        if self.published and len(events) == BATCH:  # the first batch shows that there are many
+            if self._under_way >= self.wanted:
+                self._enough.set()
+            await self._enough.wait()
+        try:
+            self.check("publish")
+            self.published.update(event.subject for event in events)
+        finally:
+            self._under_way -= 1
+
+
+async def test_while_batches_are_full_the_next_are_claimed_while_the_bus_takes_one() -> None:
+    post = Post()
+    bus = SlowBus(post.bus.inner, wanted=LANES)
+    ids = [id for _ in range(LANES + 1) for id in await post.list_tickets(BATCH)]
+    relay = Relay(post.storage, bus, clock=post.clock, name="post")
+    assert await relay.once() == len(ids)
+    assert bus.largest == LANES
+    assert bus.published == Counter(ids)
+    assert await post.unpublished() == 0
+
+
+async def test_a_bus_that_goes_with_several_batches_under_way_gives_all_of_them_back() -> None:
+    post = Post()
+    bus = SlowBus(post.bus.inner, wanted=LANES)
+    ids = [id for _ in range(LANES + 1) for id in await post.list_tickets(BATCH)]
+    relay = Relay(post.storage, bus, clock=post.clock, name="post")
+    taken = bus.check
+
+    def goes_after_the_first(name: str) -> None:
+        taken(name)
+        bus.goes("publish")
+
+    bus.check = goes_after_the_first  # type: ignore[method-assign]
+    with pytest.raises(Unavailable):
+        await relay.once()
+    assert bus.largest == LANES
+    assert len(bus.published) == BATCH
+    left = await post.storage.inner.claim_events(len(ids), LEASE)
+    assert {claim.event.subject for claim in left} == set(ids) - set(bus.published)
+    assert {claim.attempts for claim in left} == {0}

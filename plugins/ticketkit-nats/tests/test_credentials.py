@@ -93,6 +93,27 @@ async def test_what_may_not_be_published_is_told_and_not_waited_for(event: Make)
             await bus.publish([event("ticket.sold")])
 
 
+async def test_the_permissions_that_the_readme_lists_suffice(event: Make) -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    allowed = {}
+    for way in ("publish", "subscribe"):
+        row = next(line for line in readme.splitlines() if line.startswith(f"| {way} |"))
+        allowed[way] = json.dumps(row.split("|")[2].replace("`", "").replace(" ", "").split(","))
+    permissions = f"publish: {allowed['publish']}, subscribe: {allowed['subscribe']}"
+    users = f"authorization {{ users: [ {{ user: shop, password: pw, permissions: {{ {permissions} }} }} ] }}"
+    with Nats(config=users, url="nats://shop:pw@{host}:{port}?timeout=2") as server:
+        await works(server.url, event)
+        async with open_bus(server.url, Context()) as bus, bus.subscribe("a", NAMES) as member, bus.broadcast(NAMES):
+            await bus.publish([event(), event()])
+            first, *_ = await member.receive(2)
+            await first.retry(0)
+            (again,) = [one for one in await member.receive(2) if one.event == first.event]
+            await again.bury("bad")
+            (letter,) = await bus.dead_letters(5)
+            assert await bus.replay_dead_letter(letter.id)
+            await bus.replay("a", since=datetime.now(UTC))
+
+
 class Authority:
     """A certificate authority of a test's own."""
 

@@ -226,6 +226,22 @@ async def test_a_lost_stream_is_made_anew(server: Nats, bus: NatsBus, event: Mak
         assert hear.events(await hear.all(listener, 1)) == [sent]
 
 
+async def test_what_is_given_up_does_not_cost_the_connection(server: Nats, bus: NatsBus, event: Make) -> None:
+    client = await bus.connection.client()
+    server.pause()
+    try:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(bus.connection.send([]), 0.2)
+        await unavailable(lambda: bus.connection.send([]))
+    finally:
+        server.resume()
+    began = time.monotonic()
+    await back(lambda: bus.publish([event()]))
+    await bus.connection.send([])
+    assert time.monotonic() - began < 3
+    assert await bus.connection.client() is client
+
+
 async def test_no_server_at_all_is_unavailable_at_once() -> None:
     server = Nats()
     began = time.monotonic()

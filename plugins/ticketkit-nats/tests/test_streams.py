@@ -10,11 +10,12 @@ from nats.js import api
 from nats.js.errors import APIError
 
 from ticketkit.backends.errors import Misconfigured, Unavailable
+from ticketkit.backends.findings import Severity
 from ticketkit.backends.spec import BackendKind, Capability, Context
 from ticketkit.events.envelope import Envelope
 from ticketkit.testing.servers import Nats
 from ticketkit.testing.servers.server import free_port
-from ticketkit_nats import checks, faults, plugin
+from ticketkit_nats import access, checks, faults, plugin
 from ticketkit_nats.bus import NatsBus, open_bus
 from ticketkit_nats.connection import OLDEST
 from ticketkit_nats.settings import SETTINGS, Settings
@@ -82,8 +83,8 @@ async def test_a_stream_of_another_kind_is_told_with_what_mends_it_and_left_alon
     assert mend.format(stream, stream) in str(told.value)
     after = await plain(url, lambda jetstream: jetstream.stream_info(stream))
     assert after.config == before.config
-    (finding, *_) = [one for one in await checks.stream_findings(url) if one.fatal]
-    assert said.format(stream, stream) in finding.text
+    finding = next(one for one in await checks.check_streams(url) if one.severity is Severity.ERROR)
+    assert said.format(stream, stream) in finding.what
     assert mend.format(stream, stream) in finding.mend
 
 
@@ -93,7 +94,7 @@ async def test_another_age_is_changed_only_when_the_url_says_update(
     await opened(url + "&keep=3600")
     await opened(url + "&keep=7200")
     assert "max_age=3600, the settings say 7200" in caplog.text
-    assert [one.mend for one in await checks.stream_findings(url + "&keep=7200")] == [
+    assert [one.mend for one in await checks.check_streams(url + "&keep=7200")] == [
         "add streams=update to the URL once"
     ]
     info = await plain(url, lambda jetstream: jetstream.stream_info(stream))
@@ -101,14 +102,15 @@ async def test_another_age_is_changed_only_when_the_url_says_update(
     await opened(url + "&keep=7200&streams=update")
     info = await plain(url, lambda jetstream: jetstream.stream_info(stream))
     assert info.config.max_age == 7200
-    assert await checks.stream_findings(url + "&keep=7200") == []
+    assert await checks.check_streams(url + "&keep=7200") == []
 
 
 async def test_a_missing_stream_is_not_made_when_the_url_says_check(url: str, plain: Any, stream: str) -> None:
-    assert await checks.stream_findings(url) == []
+    assert [(one.severity, one.unopened) for one in await checks.check_streams(url)] == [(Severity.NOTE, True)] * 3
     with pytest.raises(Misconfigured, match=f"nats stream add {stream} --subjects='{stream}.>'"):
         await opened(url + "&streams=check")
-    assert [one.fatal for one in await checks.stream_findings(url + "&streams=check")] == [True] * 3
+    found = await checks.check_streams(url + "&streams=check")
+    assert [(one.severity, one.unopened) for one in found] == [(Severity.ERROR, False)] * 3
     names = await plain(url, lambda jetstream: jetstream.streams_info())
     assert stream not in {info.config.name for info in names}
     await opened(url)
@@ -137,10 +139,10 @@ async def test_a_server_without_jetstream_is_told(tmp_path: Any) -> None:
 
 def test_an_old_server_is_told() -> None:
     settings = Settings.of("nats://localhost")
-    faults.check_version(2, 10, settings, oldest=OLDEST)
-    faults.check_version(3, 0, settings, oldest=OLDEST)
+    access.check_version(2, 10, settings, oldest=OLDEST)
+    access.check_version(3, 0, settings, oldest=OLDEST)
     with pytest.raises(Misconfigured, match=r"2\.9; it has to be 2\.10 or newer"):
-        faults.check_version(2, 9, settings, oldest=OLDEST)
+        access.check_version(2, 9, settings, oldest=OLDEST)
 
 
 async def test_too_few_servers_for_the_replicas_are_unavailable_not_misconfigured() -> None:
@@ -165,23 +167,26 @@ async def test_a_server_that_acknowledges_before_fsync_is_found(sync: str, secon
     port = free_port()
     monitor = f"http://127.0.0.1:{port}"
     with Nats(sync=sync, config=f'http: "127.0.0.1:{port}"') as server:
-        found = await checks.findings(f"{server.url}?monitor={monitor}")
-        unseen = await checks.findings(server.url)
-    assert [one.text for one in unseen] == [
+        await opened(server.url)
+        (backend,) = plugin.ticketkit_backends()
+        assert backend.check is not None
+        found = await backend.check(f"{server.url}?monitor={monitor}", Context())
+        unseen = await backend.check(server.url, Context())
+    assert [one.what for one in unseen] == [
         "Whether NATS writes through before it acknowledges can't be seen: the URL names no monitoring."
     ]
     if seconds is None:
         assert found == []
     else:
         (finding,) = found
-        assert f"NATS acknowledges before fsync: it writes through every {seconds} s" in finding.text
+        assert f"NATS acknowledges before fsync: it writes through every {seconds} s" in finding.what
         assert "sync_interval: always" in finding.mend
 
 
 async def test_monitoring_that_does_not_answer_is_told() -> None:
     with pytest.raises(Misconfigured, match="does not answer"):
         await checks.acknowledges_before_fsync(f"http://127.0.0.1:{free_port()}")
-    with pytest.raises(Misconfigured, match="write http://host:8222"):
+    with pytest.raises(Misconfigured, match="is no HTTP URL"):
         await checks.acknowledges_before_fsync("file:///etc")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
@@ -54,7 +56,7 @@ class Admin:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._connection: asyncpg.Connection[Any] | None = None
+        self._connection: asyncpg.Connection | None = None
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         for number in range(1, len(values) + 1):
@@ -80,7 +82,7 @@ class Admin:
     def _wait(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
-    async def _connected(self) -> asyncpg.Connection[Any]:
+    async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
             self._connection = await asyncpg.connect(self._url)
         return self._connection
@@ -226,15 +228,22 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def postgresql_database(postgresql_url: str, worker_id: str) -> Iterator[tuple[str, Admin]]:
-    with created(postgresql_url, f"ticketkit_sql_{worker_id}") as database:
+def postgresql_database(postgresql_url: str) -> Iterator[tuple[str, Admin]]:
+    with created(postgresql_url, f"ticketkit_sql_{os.getpid()}") as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def postgresql_kit_database(postgresql_url: str) -> Iterator[tuple[str, Admin]]:
+    """A database on the server's own clock."""
+    with created(postgresql_url, f"ticketkit_sql_kit_{os.getpid()}", clock=False) as database:
         yield database
 
 
 @pytest.fixture
-def created_database(postgresql_url: str, worker_id: str) -> Callable[..., AbstractContextManager[tuple[str, Admin]]]:
+def created_database(postgresql_url: str) -> Callable[..., AbstractContextManager[tuple[str, Admin]]]:
     """Makes one more database: its URL, and a look into it."""
-    return partial(created, postgresql_url, f"ticketkit_sql_more_{worker_id}")
+    return partial(created, postgresql_url, f"ticketkit_sql_more_{os.getpid()}")
 
 
 @pytest.fixture
@@ -295,3 +304,16 @@ def outcomes() -> Callable[[Sequence[object], type[BaseException]], int]:
         return sum(isinstance(one, cls) for one in results)
 
     return count
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("template") / "market.db"
+    schema.upgrade(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture
+def sqlite_file(sqlite_template: Path, tmp_path: Path) -> Path:
+    """An empty database whose schema is made: to make it anew for each test would take longer than most tests."""
+    return Path(shutil.copy(sqlite_template, tmp_path / "market.db"))

@@ -9,11 +9,11 @@ from ticketkit.testing.conformance import BusConformance, Target, TimersConforma
 
 class TestSqliteBus(BusConformance):
     @pytest.fixture
-    def target(self, tmp_path: Path) -> Target:
-        return Target(url=f"sqlite:///{tmp_path / 'market.db'}?lease=1")
+    def target(self, sqlite_file: Path) -> Target:
+        return Target(url=f"sqlite:///{sqlite_file}?lease=1")
 
 
 class TestSqliteTimers(TimersConformance):
     @pytest.fixture
-    def target(self, tmp_path: Path) -> Target:
-        return Target(url=f"sqlite:///{tmp_path / 'market.db'}")
+    def target(self, sqlite_file: Path) -> Target:
+        return Target(url=f"sqlite:///{sqlite_file}")

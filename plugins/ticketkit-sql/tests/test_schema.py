@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -141,3 +142,13 @@ def test_the_plugin_is_light() -> None:
 
     code = "import sys, ticketkit_sql.plugin; sys.exit('sqlalchemy' in sys.modules or 'alembic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+async def test_a_file_that_another_process_is_just_making_is_waited_for(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "new.db", isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN EXCLUSIVE")  # as the change to write-ahead logging does it
+        release = threading.Timer(0.3, other.execute, ("COMMIT",))
+        release.start()
+        async with open_storage(f"sqlite:///{tmp_path / 'new.db'}", Context()) as storage:
+            assert (await storage.totals()).unpublished == 0
+        release.join()

@@ -133,7 +133,11 @@ class Ledger:
         if entity is None:
             msg = f"{name} was told of an entity that was not written."
             raise DecisionError(msg)
-        body = body_of(name, entity)
+        try:
+            body = body_of(name, entity)
+        except ValueError as error:
+            msg = f"The body of {name} can't be written as UTF-8: half a character is in it."
+            raise Refused(msg) from error
         if len(body) > MAX_BODY:
             msg = f"The body of {name} has {len(body)} bytes; at most {MAX_BODY} are allowed."
             raise Refused(msg)

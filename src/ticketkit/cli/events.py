@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn
 
@@ -123,6 +125,57 @@ async def _republish(plugins: Plugins) -> int:
             storage = await stack.enter_async_context(plugins.open(BackendKind.STORAGE, url, lent))
             count += await publish_again(storage, boundary, bus, new_id=lent.new_id)
     return count
+
+
+@events.command
+@click.option("--consumer", required=True, help="Whose events: `receipts`, or a service.")
+@click.option("--since", metavar="TIME", help="What was published from this time on, ISO 8601; UTC without an offset.")
+@click.option("--sequence", type=click.IntRange(1), help="What the bus stored from this number on.")
+@click.pass_context
+def replay(context: click.Context, consumer: str, since: str | None, sequence: int | None) -> None:
+    """Deliver to a consumer again what the bus still keeps of its events; others hear nothing of it.
+
+    A handler of an app is called again for each. Services pass over events whose effect is in their storage: after a
+    restore from a backup they do just what is missing there.
+    """
+    from ticketkit.cli.failing import told
+
+    if (since is None) == (sequence is None):
+        raise click.UsageError("Give one of --since and --sequence.")
+    begin = None if since is None else _time(since)
+    with told():
+        try:
+            anyio.run(partial(_replay, loaded(context), consumer, since=begin, sequence=sequence))
+        except LookupError as error:
+            click.echo(f"ticketkit: {error} A consumer is known once a process with it has run.", err=True)
+            raise click.exceptions.Exit(1) from None
+    click.echo(f"{consumer} gets its events again.")
+
+
+def _time(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        msg = f"{text!r} is no time: write it as 2027-01-31T19:00:00Z."
+        raise click.BadParameter(msg, param_hint="--since") from None
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+async def _replay(plugins: Plugins, consumer: str, *, since: datetime | None, sequence: int | None) -> None:
+    from ticketkit.backends.errors import CapabilityNotSupported
+    from ticketkit.backends.spec import BackendKind, Capability, Context
+    from ticketkit.runtime.settings import Settings
+
+    url = Settings().bus_url.get_secret_value()
+    backend = plugins.backend(BackendKind.BUS, url)
+    if Capability.REPLAY not in backend.capabilities:
+        msg = (
+            f"The bus {backend.name!r} keeps no events to replay. `ticketkit events republish` publishes the present "
+            "state of everything; a bus that keeps events has the capability `replay` in `ticketkit plugins`."
+        )
+        raise CapabilityNotSupported(msg)
+    async with plugins.open(BackendKind.BUS, url, Context()) as bus:
+        await bus.replay(consumer, since=since, sequence=sequence)
 
 
 def _contracts(context: click.Context) -> list[type[Contract]]:

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 
 @click.command
+@click.option("--settings", is_flag=True, help="The parameters that the URL of each backend takes, too.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, with the settings of each backend.")
 @click.pass_context
-def plugins(context: click.Context, *, as_json: bool) -> None:
-    """List plugins: version, backends, capabilities, and what is broken and why."""
+def plugins(context: click.Context, *, settings: bool, as_json: bool) -> None:
+    """List plugins: version, backends, capabilities, and what is broken, why, and what mends it."""
     found = loaded(context).listing()
     if as_json:
         click.echo(json.dumps([_plugin(plugin) for plugin in found], indent=2))
@@ -32,6 +33,14 @@ def plugins(context: click.Context, *, as_json: bool) -> None:
     console.print(_table(found))
     for plugin in (plugin for plugin in found if plugin.broken):
         console.print(f"[red]{escape(plugin.name)} is broken:[/] {escape(plugin.broken or '')}", soft_wrap=True)
+        if plugin.mend:
+            console.print(f"  → {escape(plugin.mend)}", soft_wrap=True)
+    if settings:
+        for backend in (backend for plugin in found if not plugin.broken for backend in plugin.backends):
+            if backend.settings:
+                console.print(f"\n[bold]{escape(backend.name)}[/] ({_schemes(backend)}:)", soft_wrap=True)
+            for name, sentence in backend.settings.items():
+                console.print(f"  {escape(name)}: {escape(sentence)}", soft_wrap=True)
 
 
 def _table(found: list[Plugin]) -> Table:
@@ -43,12 +52,22 @@ def _table(found: list[Plugin]) -> Table:
     for plugin in found:
         name = Text(plugin.name, style="red" if plugin.broken else "green")
         adds = "broken" if plugin.broken else ", ".join(_added(plugin))
-        rows = [(at.kind.value, ", ".join(at.schemes), ", ".join(sorted(at.capabilities))) for at in plugin.backends]
+        rows = [(at.kind.value, _schemes(at), ", ".join(_abilities(at))) for at in plugin.backends]
         first, *others = rows or [("", "", "")]
         table.add_row(name, plugin.version or "", *first, adds)
         for row in others:
             table.add_row("", "", *row, "")
     return table
+
+
+def _schemes(backend: Backend) -> str:
+    return ", ".join(backend.schemes)
+
+
+def _abilities(backend: Backend) -> list[str]:
+    """Capabilities, and most keys of a decision where that is limited."""
+    most = [] if backend.max_entities is None else [f"max_entities={backend.max_entities}"]
+    return [*sorted(capability.value for capability in backend.capabilities), *most]
 
 
 def _added(plugin: Plugin) -> list[str]:
@@ -63,6 +82,7 @@ def _plugin(plugin: Plugin) -> dict[str, Any]:
         "hooks": plugin.hooks,
         "backends": [_backend(backend) for backend in plugin.backends],
         "broken": plugin.broken,
+        "mend": plugin.mend if plugin.broken else None,
     }
 
 
@@ -72,6 +92,8 @@ def _backend(backend: Backend) -> dict[str, Any]:
         "name": backend.name,
         "schemes": backend.schemes,
         "capabilities": sorted(backend.capabilities),
+        "maxEntities": backend.max_entities,
         "apiVersion": backend.api_version,
+        "checked": backend.check is not None,
         "settings": backend.settings,
     }

@@ -16,7 +16,11 @@ _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*)(?=:|\Z)", re.IGNORECASE)  # RF
 _OFFERS: Final = {
     ("ticketkit-sql", 'pip install "ticketkit[sql]"'): (
         (BackendKind.STORAGE, BackendKind.BUS, BackendKind.TIMERS),
-        ("postgres", "postgresql", "sqlite"),
+        ("sqlite",),
+    ),
+    ("ticketkit-sql", 'pip install "ticketkit[postgresql]"'): (
+        (BackendKind.STORAGE, BackendKind.TIMERS),
+        ("postgres", "postgresql"),
     ),
     ("ticketkit-nats", "pip install ticketkit-nats"): ((BackendKind.BUS,), ("nats", "tls")),
     ("ticketkit-redis", "pip install ticketkit-redis"): ((BackendKind.BUS, BackendKind.TIMERS), ("redis", "rediss")),

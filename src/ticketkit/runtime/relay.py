@@ -7,6 +7,8 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+import anyio
+
 from ticketkit.backends.errors import OutcomeUnknown, Refused, Unavailable
 from ticketkit.runtime.backoff import after
 from ticketkit.runtime.jobs import repeat
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BATCH: Final = 512
+LANES: Final = 3
+"""Batches under way at once while there are many: the storage claims and marks some while the bus takes another."""
 LEASE: Final = timedelta(seconds=30)
 TRIES: Final = 8
 IDLE: Final = 5.0
@@ -48,6 +52,36 @@ class Relay:
         await repeat(f"relay of {self._name}", self.once, wait, clock=self._clock)
 
     async def once(self) -> int:
+        """Relay one batch, or, while batches are full, all there is; returns how many events.
+
+        Raises:
+            Unavailable: The bus or the storage is away; what was claimed is given back.
+            OutcomeUnknown: The same.
+        """
+        count = await self._batch()
+        if count < BATCH:
+            return count
+        failures: list[Unavailable | OutcomeUnknown] = []
+
+        async def lane() -> None:
+            nonlocal count
+            moved = BATCH
+            while moved == BATCH and not failures:
+                try:
+                    moved = await self._batch()
+                except (Unavailable, OutcomeUnknown) as error:  # here: a task group would end the other lane's batch
+                    failures.append(error)
+                else:
+                    count += moved
+
+        async with anyio.create_task_group() as group:
+            for _ in range(LANES):
+                group.start_soon(lane)
+        if failures:
+            raise failures[0]
+        return count
+
+    async def _batch(self) -> int:
         """Relay one batch; returns its size."""
         claims = await self._storage.claim_events(BATCH, LEASE)
         if not claims:

@@ -42,9 +42,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Known gaps and new promises of the conformance kit."""
-    return (yield from reporting.judge(item))
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Known gaps and new promises of the conformance kit, and what is to be written next."""
+    return (yield from reporting.judge(item, call))
 
 
 @pytest.fixture

@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
+    from ticketkit.backends.errors import Unimplemented
+
 MARK: Final = "ticketkit_promise"
 GAPS: Final = "__ticketkit_gaps__"
 PROPERTY: Final = "ticketkit"
 KEPT, BROKEN, GAP, NEW, NOT_DECLARED = "kept", "BROKEN", "known gap", "new, not kept", "does not apply"
+_BAR: Final = r"\|"
+_WORST_FIRST: Final = (BROKEN, GAP, NEW, KEPT, NOT_DECLARED)
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -53,12 +58,17 @@ def select(config: pytest.Config, items: list[pytest.Item]) -> None:
         config.hook.pytest_deselected(items=left_out)
 
 
-def judge(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Turn the failure of a known gap or of a new promise into an expected one; note what the matrix needs."""
+def judge(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn the failure of a known gap or of a new promise into an expected one; note what the matrix needs.
+
+    A failure for want of a method that is still to be written is told in one line.
+    """
     report = yield
     mark = item.get_closest_marker(MARK)
     if mark is None:
         return report
+    if report.failed and call.excinfo is not None and (lack := _unimplemented(call.excinfo.value)) is not None:
+        report.longrepr = cast("Any", Line(str(lack), item.path, item.name))
     name = getattr(item, "originalname", item.name)
     gap = next((gap for gap in getattr(item.cls, GAPS, ()) if gap.test == name), None)  # type: ignore[attr-defined]
     verdict = None
@@ -73,8 +83,50 @@ def judge(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestRe
         report.longrepr = f"{name} passes now: take its known_gap away from {item.cls.__name__}."  # type: ignore[attr-defined]
     if report.when == "call" or not report.passed:
         verdict = verdict or _verdict(report)
-        report.user_properties.append((PROPERTY, _entry(item, name, verdict, report, gap)))
+        # As text: pytest-xdist sends no enumerations between processes.
+        report.user_properties.append((PROPERTY, json.dumps(_entry(item, name, verdict, report, gap))))
     return report
+
+
+class Line:
+    """A failure that one line tells; in pytest's summary, too.
+
+    Args:
+        text: The line.
+        path: File of the test.
+        test: Its name.
+    """
+
+    def __init__(self, text: str, path: Path, test: str) -> None:
+        self.text = text
+        self.reprcrash = Crash(str(path), test, text)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def toterminal(self, writer: Any) -> None:
+        """Print it."""
+        writer.line(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """What pytest's summary shows of a failure."""
+
+    path: str
+    lineno: str
+    message: str
+
+
+def _unimplemented(error: BaseException) -> Unimplemented | None:
+    """The first method that is still to be written, also in the groups that tasks raise."""
+    from ticketkit.backends.errors import Unimplemented
+
+    if isinstance(error, Unimplemented):
+        return error
+    within = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    found = (_unimplemented(one) for one in (*within, error.__cause__, error.__context__) if one is not None)
+    return next((one for one in found if one is not None), None)
 
 
 def is_new(since: str | None, *, version: str | None = None) -> bool:
@@ -107,11 +159,11 @@ def _entry(item: pytest.Item, name: str, verdict: str, report: pytest.TestReport
         "kind": item.cls.KIND.value,  # type: ignore[attr-defined]
         "backend": spec.name if spec else item.cls.__name__,  # type: ignore[attr-defined]
         "schemes": list(spec.schemes) if spec else [],
-        "capabilities": sorted(spec.capabilities) if spec else [],
+        "capabilities": sorted(one.value for one in spec.capabilities) if spec else [],
         "maxEntities": spec.max_entities if spec else None,
         "test": name,
         "promise": sentence,
-        "needs": sorted(mark.kwargs["needs"]) if mark else [],
+        "needs": sorted(need.value for need in mark.kwargs["needs"]) if mark else [],
         "verdict": verdict,
         "why": f"{gap.reason} ({gap.issue})" if gap and verdict == GAP else why.removeprefix("Skipped: "),
         "seconds": round(report.duration, 3),
@@ -131,8 +183,7 @@ class Report:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note what one test said."""
-        found: list[Any] = [value for name, value in report.user_properties if name == PROPERTY]
-        self._entries += found
+        self._entries += [json.loads(str(value)) for name, value in report.user_properties if name == PROPERTY]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print known gaps and new promises that are not kept, and where the matrix is."""
@@ -166,10 +217,13 @@ def as_markdown(entries: Iterable[dict[str, Any]]) -> str:
 
 
 def _by_backend(entries: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    found: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for entry in entries:
-        found[f"{entry['kind']} {entry['backend']} {entry['class']}"].append(entry)
-    return dict(sorted(found.items()))
+        tests = found[f"{entry['kind']} {entry['backend']} {entry['class']}"]
+        before = tests.get(entry["test"], entry)
+        # One row a promise: of its parameters, and of call and teardown, the worst tells.
+        tests[entry["test"]] = min(before, entry, key=lambda one: _WORST_FIRST.index(one["verdict"]))
+    return {name: list(tests.values()) for name, tests in sorted(found.items())}
 
 
 def _summary(tests: list[dict[str, Any]]) -> dict[str, Any]:
@@ -198,5 +252,6 @@ def _chapter(tests: list[dict[str, Any]]) -> str:
     for entry in tests:
         needs = ", ".join(f"`{name}`" for name in entry["needs"])
         why = f": {entry['why']}" if entry["why"] else ""
-        lines.append(f"| {entry['promise']} | {needs} | {entry['verdict']}{why} |")
+        cells = (entry["promise"], needs, f"{entry['verdict']}{why}")
+        lines.append(f"| {' | '.join(cell.replace('|', _BAR) for cell in cells)} |")
     return "\n".join([*lines, ""])

@@ -16,7 +16,7 @@ import uvloop
 from rich.table import Table
 
 from ticketkit.ids import new_id
-from ticketkit_marketplace import bench_storage
+from ticketkit_marketplace import bench_postgresql, bench_relay, bench_storage
 from ticketkit_marketplace.demo.buyers import Account, sign_up
 from ticketkit_marketplace.demo.conductor import percentile
 from ticketkit_marketplace.demo.process import Process
@@ -68,10 +68,21 @@ def measure(*, say: Callable[[str], None]) -> dict[str, Any]:
     imported = import_seconds()
     say("locks through storage.decide beside plain sqlite3")
     locks = bench_storage.measure()
+    say("locks through storage.decide on PostgreSQL beside pgbench")
+    postgresql = bench_postgresql.measure()
+    say("relay from PostgreSQL to JetStream and Redis beside raw pipelined publish")
+    relay = bench_relay.measure()
     say("POST /api/orders beside a JSON echo of the same server")
     with tempfile.TemporaryDirectory(prefix="ticketkit-bench-") as folder:
         http = uvloop.run(_measure_http(Path(folder)))
-    return {"import": imported, "locks": locks, "http": http, "machine": machine()}
+    return {
+        "import": imported,
+        "locks": locks,
+        "postgresql": postgresql,
+        "relay": relay,
+        "http": http,
+        "machine": machine(),
+    }
 
 
 def import_seconds() -> dict[str, float]:
@@ -188,6 +199,8 @@ def figures(found: dict[str, Any]) -> list[Figure]:
             limit="ahead of plain",
             kept=locks["ours"] > locks["plain_normal"],
         ),
+        *_postgresql(found["postgresql"]),
+        *_relay(found["relay"]),
         Figure(
             name=f"POST /api/orders a second, {http['inFlight']} in flight",
             value=f"{http['orders']['perSecond']:,.0f} (p99 {http['orders']['p99'] * 1000:.0f} ms)",
@@ -206,6 +219,30 @@ def figures(found: dict[str, Any]) -> list[Figure]:
             value=f"{http['memory']['end'] / _MEBIBYTE:,.0f} MiB",
             beside=f"{http['memory']['start'] / _MEBIBYTE:,.0f} MiB after the start",
         ),
+    ]
+
+
+def _postgresql(found: dict[str, Any]) -> list[Figure]:
+    return [
+        Figure(
+            name=f"locks/s through storage.decide, PostgreSQL, {in_flight} in flight",
+            value=f"{one['ours']:,.0f} (p99 {one['p99_ms']:.0f} ms)",
+            beside=f"{one['plain']:,.0f} pgbench, a prepared statement a lock: {one['ratio']:.2f} of it",
+            limit=f"aim {bench_postgresql.AIMS[int(in_flight)]:.2f}",
+        )
+        for in_flight, one in found.items()
+    ]
+
+
+def _relay(found: dict[str, Any]) -> list[Figure]:
+    buses = {"nats": ("JetStream", "nats-py's publish_async"), "redis": ("Redis", "redis-py's pipelined XADD")}
+    return [
+        Figure(
+            name=f"events/s through Relay, PostgreSQL to {buses[bus][0]}",
+            value=f"{one['ours']:,.0f}",
+            beside=f"{one['raw']:,.0f} {buses[bus][1]} of the same bytes: {one['ratio']:.2f} of it",
+        )
+        for bus, one in found.items()
     ]
 
 

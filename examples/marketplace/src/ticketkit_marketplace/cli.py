@@ -5,14 +5,26 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pydantic import SecretStr
+
     from ticketkit.runtime.settings import Settings
+    from ticketkit_marketplace.broadway import Show
+
+
+BACKENDS: Final = ("sqlite", "nats", "redis")
+"""Names of `combinations.COMBINATIONS`, which is too heavy for --help."""
+PROCESSES: Final = ("one", "five")
+"""Values of `demo.system.Shape`."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -21,11 +33,17 @@ def main() -> None:
     """The example marketplace of ticketkit: a Broadway week on sale."""
 
 
+_SHOWS = click.option("--show", "names", multiple=True, help="Only this show, by a part of its name; may be repeated.")
+
+
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Default: TICKETKIT_DATA_DIR, or .data.")
-@click.option("--show", "names", multiple=True, help="Only this show, by a part of its name; may be repeated.")
+@click.option(
+    "--backends", type=click.Choice(BACKENDS), help="Start these, kept in the data folder; default: settings."
+)
+@_SHOWS
 @click.option("--reload", is_flag=True, help="Start anew whenever a source file is saved.")
 @click.option("--log-level", default="INFO", show_default=True, help="Least level that is logged.")
 @click.option("--access-log", is_flag=True, help="Log every request too.")
@@ -35,6 +53,7 @@ def run(
     host: str,
     port: int,
     data: Path | None,
+    backends: str | None,
     names: tuple[str, ...],
     *,
     reload: bool,
@@ -45,8 +64,8 @@ def run(
 ) -> None:
     """Run all five services in one process.
 
-    Everything is kept in the data folder. On the first start the Broadway week is listed there. Settings come from the
-    environment (TICKETKIT_*).
+    On the first start the Broadway week is listed. Settings come from the environment (TICKETKIT_*); with --backends,
+    the servers that they don't name are started, and ended at the end.
     """
     from ticketkit.cli.failing import told
     from ticketkit.runtime import logs
@@ -63,28 +82,77 @@ def run(
             "--log-level",
             log_level,
             *(("--data", str(data)) if data else ()),
+            *(("--backends", backends) if backends else ()),
         ]
         reloaded(["run", *where, *(word for name in names for word in ("--show", name))])
         return
     if own_group:
         os.setpgrp()
-    from ticketkit_marketplace import broadway, running
+    from ticketkit_marketplace import running
     from ticketkit_marketplace.echo import Echo
 
     logs.configure(as_json=not sys.stderr.isatty(), level=log_level.upper())
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("ticketkit.access").disabled = not access_log
+    with told(), _provided(backends, data) as settings:
+        plugins = [Echo()] if echo else []
+        running.run(settings, host=host, port=port, say=_say, shows=_shows(names), plugins=plugins)
+
+
+@main.command("list")
+@_SHOWS
+def list_(names: tuple[str, ...]) -> None:
+    """List the Broadway week on the backends of the settings, for services that run elsewhere.
+
+    Does nothing when it was listed before.
+    """
+    import anyio
+
+    from ticketkit.cli.failing import told
+    from ticketkit.marketplace import Marketplace
+    from ticketkit.runtime.settings import Settings
+    from ticketkit_marketplace import running
+
+    async def work() -> None:
+        settings = Settings()
+        running.prepare(settings.data_dir)
+        async with Marketplace.of(settings, services=["auth", "tickets"]) as market:
+            await running.list_the_week(market, settings.data_dir, shows=_shows(names), say=_say)
+
     with told():
-        shows = [show for show in broadway.week() if not names or any(name in show.name for name in names)]
-        if not shows:
-            raise click.BadParameter("No show is called that.", param_hint="--show")
-        running.run(_settings(data), host=host, port=port, say=_say, shows=shows, plugins=[Echo()] if echo else [])
+        anyio.run(work)
 
 
-def _settings(data: Path | None) -> Settings:
+def _shows(names: tuple[str, ...]) -> list[Show]:
+    from ticketkit_marketplace import broadway
+
+    shows = [show for show in broadway.week() if not names or any(name in show.name for name in names)]
+    if not shows:
+        raise click.BadParameter("No show is called that.", param_hint="--show")
+    return shows
+
+
+@contextmanager
+def _provided(backends: str | None, data: Path | None) -> Iterator[Settings]:
+    """Settings; those of the combination come on top, with its servers running."""
     from ticketkit.runtime.settings import Settings
 
-    return Settings() if data is None else Settings(data_dir=data)
+    settings = Settings() if data is None else Settings(data_dir=data)
+    if backends is None:
+        yield settings
+        return
+    from ticketkit_marketplace.combinations import given, provided
+    from ticketkit_marketplace.running import prepare
+
+    prepare(settings.data_dir)
+    with provided(backends, settings.data_dir.absolute(), named=given()) as ground:
+        yield settings.model_copy(update=_fields(ground.urls))
+
+
+def _fields(urls: Mapping[str, str]) -> dict[str, SecretStr]:
+    from pydantic import SecretStr
+
+    return {name.removeprefix("TICKETKIT_").lower(): SecretStr(url) for name, url in urls.items()}
 
 
 _say = partial(print, flush=True)
@@ -96,25 +164,40 @@ _say = partial(print, flush=True)
 @click.option("--listed", default=34_662, show_default=True, help="Tickets that are listed through the API first.")
 @click.option("--connections", default=32, show_default=True, help="Of all buyers together.")
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Keep the data here; default: nowhere.")
-@click.option("--kill", is_flag=True, help="Kill the server with SIGKILL in the middle, and start it again.")
+@click.option(
+    "--backends", default=BACKENDS[0], show_default=True, type=click.Choice(BACKENDS), help="What it runs on."
+)
+@click.option(
+    "--processes",
+    default=PROCESSES[0],
+    show_default=True,
+    type=click.Choice(PROCESSES),
+    help="One for all, or one each.",
+)
+@click.option("--kill", is_flag=True, help="Kill processes with SIGKILL in the middle, and start them again.")
+@click.option("--kill-server", is_flag=True, help="The same with databases and buses.")
 @click.option("--seed", default=1, show_default=True, help="The same seed makes the same buyers.")
 @click.option("--json", "as_json", is_flag=True, help="Figures for programs.")
-def demo(*, data: Path | None, as_json: bool, **plan: Any) -> None:
+def demo(*, data: Path | None, as_json: bool, backends: str, processes: str, **plan: Any) -> None:
     """Let buyers go for the cheapest Hamilton seats all at once, and check the books afterwards.
 
-    The marketplace runs as its own process on a free port, with data of its own. Exits 1 if an invariant is broken or
-    a limit is missed.
+    The marketplace runs in processes of its own on free ports, with data of its own; so do PostgreSQL, NATS and Redis,
+    unless TICKETKIT_STORAGE_URL, TICKETKIT_BUS_URL or TICKETKIT_TIMERS_URL name some. Exits 1 if an invariant is broken
+    or a limit is missed.
     """
     import json
 
     from rich.console import Console
 
     from ticketkit.cli.failing import told
+    from ticketkit_marketplace.combinations import given
     from ticketkit_marketplace.demo import report
     from ticketkit_marketplace.demo.stage import play
+    from ticketkit_marketplace.demo.system import Shape
 
     with told():
-        outcome = play(data, **plan)
+        named = {} if backends == BACKENDS[0] else given()
+        outcome = play(data, backends=backends, processes=Shape(processes), named=named, **plan)
     if as_json:
         click.echo(json.dumps(report.as_json(outcome), indent=2))
     else:

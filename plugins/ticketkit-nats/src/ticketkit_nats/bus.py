@@ -73,7 +73,7 @@ class NatsBus:
     def _message(self, event: Envelope, run: str) -> Outgoing:
         # The server drops what it stored under the same Nats-Msg-Id not long ago. That is wanted of a publish that is
         # tried again because its answer was lost, and of nothing else: an event that is published anew after it had
-        # arrived (`ticketkit events replay`) has to arrive again.
+        # arrived (`ticketkit dead replay`) has to arrive again.
         payload, headers = message_of(event)
         headers["Nats-Msg-Id"] = f"{event.id}:{self._failed.get(event.id, run)}"
         return Outgoing(self._subjects.of(event), payload, headers)

@@ -1,9 +1,10 @@
-"""What an operator ought to know of the servers, found without changing anything. `ticketkit doctor` asks it."""
+"""What an operator ought to know of the servers, found without changing anything: for `ticketkit doctor`."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.error import URLError
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from urllib.request import urlopen
 import anyio.to_thread
 
 from ticketkit.backends.errors import Misconfigured
+from ticketkit.backends.findings import Finding, Severity, clock_off
 from ticketkit_nats import streams
 from ticketkit_nats.connection import Connection
 from ticketkit_nats.settings import Settings
@@ -19,27 +21,15 @@ from ticketkit_nats.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ticketkit.backends.spec import Context
+
 _TIMEOUT: Final = 3.0
 _EVERY: Final = 120
 """Seconds between two writes to disk that a server has when its configuration says nothing (`server/filestore.go`)."""
+_NANOS: Final = re.compile(r"\.\d+")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that is not as it should be.
-
-    Attributes:
-        text: What, in a sentence.
-        mend: The line that mends it.
-        fatal: Whether ticketkit can't keep its promises so.
-    """
-
-    text: str
-    mend: str
-    fatal: bool
-
-
-async def findings(url: str) -> list[Finding]:
+async def check(url: str, context: Context) -> Sequence[Finding]:
     """All that is to be said of the servers of a bus URL.
 
     Raises:
@@ -47,18 +37,25 @@ async def findings(url: str) -> list[Finding]:
         Unavailable: No server answers.
     """
     settings = Settings.of(url)
-    found = [*await stream_findings(url)]
+    found = list(await check_streams(url))
     if settings.monitor is None:
-        text = "Whether NATS writes through before it acknowledges can't be seen: the URL names no monitoring."
-        mend = "add monitor=http://HOST:8222 to the URL, and `http: 8222` to the server's configuration"
-        found.append(Finding(text, mend, fatal=False))
-    elif (late := await acknowledges_before_fsync(settings.monitor)) is not None:
-        found.append(late)
-    return found
+        finding = Finding(
+            severity=Severity.NOTE,
+            what="Whether NATS writes through before it acknowledges can't be seen: the URL names no monitoring.",
+            mend="Add monitor=http://HOST:8222 to the URL, and `http: 8222` to the server's configuration.",
+        )
+        return [*found, finding]
+    try:
+        told = await _varz(settings.monitor)
+        now = datetime.fromisoformat(_NANOS.sub("", told["now"]))
+        late, clock = _late(told, settings.monitor), clock_off("NATS's", now, context.clock.now())
+    except Misconfigured as error:
+        return [*found, Finding(severity=Severity.WARNING, what=error.what, mend=error.mend)]
+    return [*found, *(one for one in (late, clock) if one is not None)]
 
 
-async def stream_findings(url: str) -> Sequence[Finding]:
-    """In what the streams are not as the URL says; missing ones are made by the first start.
+async def check_streams(url: str) -> Sequence[Finding]:
+    """In what the streams are not as the URL says.
 
     Raises:
         Misconfigured: The URL or the credentials are wrong, or there is no JetStream.
@@ -70,12 +67,12 @@ async def stream_findings(url: str) -> Sequence[Finding]:
         found: list[Finding] = []
         for want in streams.wanted(settings):
             info = await streams.look(connection, str(want.name))
-            if info is not None:
-                different = streams.differences(want, info.config)
-                found += [Finding(f"On NATS, {one.text}.", one.mend, one.fatal) for one in different]
-            elif settings.streams == "check":
-                text = f"NATS has no stream {want.name}, and streams=check forbids to make it."
-                found.append(Finding(text, "start once with streams=create", fatal=True))
+            if info is None:
+                found.append(_missing(str(want.name), settings))
+                continue
+            for one in streams.differences(want, info.config):
+                severity = Severity.ERROR if one.fatal else Severity.WARNING
+                found.append(Finding(severity=severity, what=f"On NATS, {one.text}.", mend=one.mend))
         return found
     finally:
         await connection.close()
@@ -90,30 +87,53 @@ async def acknowledges_before_fsync(monitor: str) -> Finding | None:
     Raises:
         Misconfigured: Nothing there tells of JetStream.
     """
-    config = (await _varz(monitor)).get("jetstream", {}).get("config")
+    return _late(await _varz(monitor), monitor)
+
+
+def _missing(name: str, settings: Settings) -> Finding:
+    if settings.streams == "check":
+        return Finding(
+            severity=Severity.ERROR,
+            what=f"NATS has no stream {name}, and streams=check forbids to make it.",
+            mend="Start once with streams=create.",
+        )
+    return Finding(
+        severity=Severity.NOTE,
+        what=f"NATS has no stream {name} yet.",
+        mend="Start ticketkit: it makes the stream.",
+        unopened=True,
+    )
+
+
+def _late(told: dict[str, Any], monitor: str) -> Finding | None:
+    config = told.get("jetstream", {}).get("config")
     if not config:
-        raise Misconfigured(f"{monitor} tells of no JetStream: is it the monitoring of the server that the URL names?")
+        raise Misconfigured(
+            f"The monitoring of NATS at {monitor} tells of no JetStream.",
+            mend="Set monitor= to that of a server which the URL names.",
+        )
     if config.get("sync_always"):
         return None
     seconds = int(config.get("sync_interval", _EVERY * 1_000_000_000)) // 1_000_000_000
     return Finding(
-        f"NATS acknowledges before fsync: it writes through every {seconds} s, and what it acknowledged since then may "
-        "be gone after power loss or a crash of the operating system (a killed process loses nothing).",
-        "put `sync_interval: always` into the jetstream block of the server's configuration",
-        fatal=False,
+        severity=Severity.WARNING,
+        what=f"NATS acknowledges before fsync: it writes through every {seconds} s; what it acknowledged since then "
+        "may be gone after power loss or a crash of the operating system (a killed process loses nothing).",
+        mend="Put `sync_interval: always` into the jetstream block of the server's configuration.",
     )
 
 
 async def _varz(monitor: str) -> dict[str, Any]:
+    mend = "Set monitor= to http://host:8222, where the server's configuration says `http: 8222`."
     if urlsplit(monitor).scheme not in ("http", "https"):
-        raise Misconfigured(f"monitor={monitor}: write http://host:8222.")
+        raise Misconfigured(f"monitor={monitor} is no HTTP URL.", mend=mend)
 
     def ask() -> dict[str, Any]:
         with urlopen(f"{monitor.rstrip('/')}/varz", timeout=_TIMEOUT) as answer:  # noqa: S310 - the scheme is checked
             found: dict[str, Any] = json.loads(answer.read())
-            return found
+            return {"now": datetime.now(UTC).isoformat(), **found}
 
     try:
         return await anyio.to_thread.run_sync(ask)
     except (URLError, OSError, ValueError) as error:
-        raise Misconfigured(f"The monitoring of NATS at {monitor} does not answer: {error}.") from error
+        raise Misconfigured(f"The monitoring of NATS at {monitor} does not answer: {error}.", mend=mend) from error

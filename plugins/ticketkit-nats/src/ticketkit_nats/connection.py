@@ -18,7 +18,7 @@ import nats.js.errors
 from nats.aio.client import Client
 
 from ticketkit.backends.errors import BackendError, Misconfigured, Unavailable
-from ticketkit_nats import faults
+from ticketkit_nats import access, faults
 
 if TYPE_CHECKING:
     from nats.js import JetStreamContext
@@ -34,6 +34,17 @@ _PING: Final = 5
 """Seconds between two pings; after two without an answer the connection counts as lost."""
 _NOTED: Final = 1.0
 _CLOSE: Final = 1.0
+
+
+class _Client(Client):
+    """nats-py's client, which reads no more when a PONG comes after its PING was given up or cancelled (2.16)."""
+
+    async def _process_pong(self) -> None:
+        if self._pongs and self._pongs[0].done():
+            self._pongs.pop(0)
+            self._pings_outstanding = 0
+            return
+        await super()._process_pong()
 
 
 class Connection:
@@ -177,8 +188,8 @@ class Connection:
         raise failure or Unavailable(f"NATS ({self.settings.where}) can't be reached.")
 
     async def _connect_to(self, server: str) -> Client:
-        client = Client()
-        credentials = faults.credentials(self.settings, client)
+        client = _Client()
+        credentials = access.credentials(self.settings, client)
         connecting = True
 
         async def failed(error: Exception) -> None:
@@ -207,7 +218,7 @@ class Connection:
                     **credentials,
                 )
             connecting = False
-            faults.check_server(client, self.settings, oldest=OLDEST)
+            access.check_server(client, self.settings, oldest=OLDEST)
         except BaseException as error:
             connecting = False
             await _close(client)
@@ -231,8 +242,8 @@ class Connection:
     def _stopped(self, scope: anyio.CancelScope, client: Client) -> BackendError:
         if scope in self._denied:
             return Misconfigured(
-                f"NATS ({self.settings.where}) allows this user not what is needed: {self._denied[scope]}. Give it the "
-                "permissions that the README of ticketkit-nats lists."
+                f"NATS ({self.settings.where}) does not allow this user what is needed: {self._denied[scope]}.",
+                mend="Give it the permissions that the README of ticketkit-nats lists.",
             )
         if not client.is_connected:
             return Unavailable(f"The connection to NATS ({self.settings.where}) was lost.")

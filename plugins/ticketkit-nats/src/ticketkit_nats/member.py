@@ -203,7 +203,9 @@ class Member:
             await self._bus.state.forget_tried(self._group, delivery.event.name, _number(delivery.message))
 
     async def _renew(self) -> None:
-        held = list(self._open)
+        # What ran out of its lease, because this process stood still, is somebody else's by now.
+        now = anyio.current_time()
+        held = [one for one in self._open if now < one.until]
         if held:
             end = self.lease_end()
             await self._connection.send([(one.message.reply, _PROGRESS) for one in held])

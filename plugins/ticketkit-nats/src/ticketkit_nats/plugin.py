@@ -9,7 +9,9 @@ from ticketkit.backends.spec import Backend, BackendKind, Capability, Context
 from ticketkit_nats.settings import SCHEMES, SETTINGS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
+
+    from ticketkit.backends.findings import Finding
 
 
 def ticketkit_backends() -> list[Backend]:
@@ -22,8 +24,15 @@ def ticketkit_backends() -> list[Backend]:
             capabilities=frozenset({Capability.DURABLE, Capability.MULTI_PROCESS, Capability.REPLAY}),
             open=_bus,
             settings=SETTINGS,
+            check=_check,
         )
     ]
+
+
+async def _check(url: str, context: Context) -> Sequence[Finding]:
+    from ticketkit_nats.checks import check
+
+    return await check(url, context)
 
 
 @asynccontextmanager

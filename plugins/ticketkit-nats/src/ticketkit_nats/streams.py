@@ -133,11 +133,9 @@ async def ensure(connection: Connection) -> None:
             found = await _create(connection, want)
         fatal = [one for one in differences(want, found.config) if one.fatal]
         if fatal:
-            raise Misconfigured(
-                f"On NATS ({settings.where}), "
-                + "; ".join(f"{one.text} (to mend it: {one.mend})" for one in fatal)
-                + ". Nothing was changed."
-            )
+            what = "; ".join(one.text for one in fatal)
+            mend = " ".join(f"To mend it: {one.mend}." for one in fatal)
+            raise Misconfigured(f"On NATS ({settings.where}), {what}. Nothing was changed.", mend=mend)
         lesser = differences(want, found.config)
         if lesser and settings.streams == "update":
             await _update(connection, want, found.config)
@@ -164,9 +162,9 @@ async def _create(connection: Connection, want: api.StreamConfig) -> api.StreamI
     if connection.settings.streams == "check":
         subjects = ",".join(want.subjects or ())
         raise Misconfigured(
-            f"NATS ({connection.settings.where}) has no stream {want.name}, and streams=check: start once with "
-            f"streams=create, or say `nats stream add {want.name} --subjects='{subjects}' --storage=file "
-            f"--retention={_value(want.retention)} --replicas={want.num_replicas} --defaults`."
+            f"NATS ({connection.settings.where}) has no stream {want.name}, and streams=check.",
+            mend=f"Start once with streams=create, or say `nats stream add {want.name} --subjects='{subjects}' "
+            f"--storage=file --retention={_value(want.retention)} --replicas={want.num_replicas} --defaults`.",
         )
     try:
         return await connection.call(lambda jetstream: jetstream.add_stream(want), passing=_RACED)

@@ -119,8 +119,13 @@ class Server:
         """Run something that ends by itself, before the connections are closed."""
         task = asyncio.ensure_future(job)
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waited for it may have given up: asyncio is not to complain
 
     async def close(self) -> None:
         """Wait for what runs, and close the connections."""

@@ -47,6 +47,8 @@ class Ask:
 
     Attributes:
         reads: Grows while the decision asks for more.
+        named: What its caller named. A batch that is tried again begins with that: what was asked for may have been
+            there only in the batch that failed.
         outcome: What it answered, or the error that it raised.
         missed: How often another process was in its way.
     """
@@ -56,6 +58,14 @@ class Ask:
     command: Command
     outcome: Answer | Exception | None = field(default=None)
     missed: int = 0
+    named: Keys = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.named = self.reads
+
+    def begin(self) -> None:
+        """Forget what came of an earlier try."""
+        self.reads, self.outcome = self.named, None
 
 
 def decide_all(
@@ -83,6 +93,8 @@ def decide_all(
     Raises:
         DBAPIError: The database refused; nobody's outcome is valid.
     """
+    for ask in asks:
+        ask.begin()
     batch = _Batch(connection, dialect, Ledger(now=now, new_id=new_id))
     batch.run(asks)
     if not batch.changed:

@@ -5,7 +5,7 @@ Storage, timers and bus on the same file share it, so that they share the writer
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 from anyio.to_thread import run_sync
@@ -107,6 +107,10 @@ class Database:
         """See `Writer.run`."""
         return await self.writer.run(job, signal=signal)
 
+    async def execute(self, sql: str, values: tuple[Any, ...], *, signal: Signal | None = None) -> None:
+        """Carry out one statement of the dialect; see `run`."""
+        await self.run(lambda connection, _now: _executed(connection, sql, values), signal=signal)
+
     async def now(self) -> datetime:
         """The time of the database: the machine's."""
         return self.clock.now()
@@ -164,3 +168,7 @@ class Database:
                     make_ready(connection, self.dialect, allowed=self._settings.migrate == "yes")
         except (OSError, DatabaseError) as error:
             raise Misconfigured(f"{path} can't be opened: {getattr(error, 'orig', error)}.") from error
+
+
+def _executed(connection: Connection, sql: str, values: tuple[Any, ...]) -> None:
+    connection.exec_driver_sql(sql, values)

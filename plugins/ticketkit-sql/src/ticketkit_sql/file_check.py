@@ -20,12 +20,14 @@ UPGRADE: Final = "ticketkit db upgrade"
 
 
 async def check_file(url: str) -> list[Finding]:
-    """Look at the file of a URL.
+    """Look at the file of a URL, unless its schema is the app's own business.
 
     Raises:
         Misconfigured: The URL is wrong.
     """
     settings = Settings.of(url)
+    if settings.migrate == "app":
+        return []
     return await run_sync(_look, settings, abandon_on_cancel=True)
 
 
@@ -58,7 +60,7 @@ def _error(what: str, mend: str) -> Finding:
 
 
 def _behind(settings: Settings, what: str) -> Finding:
-    if settings.migrate:
+    if settings.migrate == "yes":
         return Finding(severity=Severity.NOTE, what=f"{what}: the first start sees to it.", mend=UPGRADE, unopened=True)
     return _error(f"{what}, and with migrate=no no start sees to it.", UPGRADE)
 

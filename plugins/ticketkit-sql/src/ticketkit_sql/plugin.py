@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from ticketkit.backends.errors import Misconfigured
@@ -37,6 +37,7 @@ def _postgresql() -> list[Backend]:
             open=_storage,
             max_entities=MAX_KEYS,
             settings=POSTGRESQL,
+            check=_check_database,
         ),
         Backend(
             kind=BackendKind.TIMERS,
@@ -45,6 +46,7 @@ def _postgresql() -> list[Backend]:
             capabilities=_SHARED,
             open=_timers,
             settings=POSTGRESQL,
+            check=_check_database,
         ),
     ]
 
@@ -120,16 +122,20 @@ async def _bus(url: str, context: Context) -> AsyncIterator[Any]:
         yield bus
 
 
-@asynccontextmanager
-async def _refuse(url: str, context: Context) -> AsyncIterator[Any]:
+def _refuse(_url: str, _context: Context) -> AbstractAsyncContextManager[Any]:
     raise Misconfigured(
         "MySQL and MariaDB are not supported until ticketkit-sql passes the conformance kit on them: use "
         "postgresql:// or sqlite://."
     )
-    yield
 
 
 async def _check_file(url: str, _context: Context) -> Sequence[Finding]:
     from ticketkit_sql.file_check import check_file
 
     return await check_file(url)
+
+
+async def _check_database(url: str, context: Context) -> Sequence[Finding]:
+    from ticketkit_sql.postgresql.checks import check_database
+
+    return await check_database(url, context)

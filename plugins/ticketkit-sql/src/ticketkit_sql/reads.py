@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from sqlalchemy import MetaData, func, literal_column, or_, select, tuple_
 
@@ -28,20 +28,30 @@ from ticketkit_sql.rows import ROWS, micros, time_of
 from ticketkit_sql.tables import tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from sqlalchemy import Column, ColumnElement, Connection, Select, Table
 
-    from ticketkit_sql.sqlite import Sqlite
 
 E = TypeVar("E", bound=Entity)
+
+
+class ById(Protocol):
+    """How a database finds rows by their ids."""
+
+    def select_ids(self, table: str, columns: Iterable[str]) -> str:
+        """Rows by id; parameters: see `ids`."""
+
+    def ids(self, ids: Sequence[str]) -> tuple[Any, ...]:
+        """The parameters of `select_ids`."""
+
 
 TABLES: Final = tables(MetaData())
 """The tables by their short names."""
 
 
-def by_keys(connection: Connection, dialect: Sqlite, keys: Iterable[Key]) -> dict[Key, Entity]:
+def by_keys(connection: Connection, dialect: ById, keys: Iterable[Key]) -> dict[Key, Entity]:
     """Those of the keys that exist."""
     wanted: dict[Kind, list[str]] = {}
     for key in keys:

@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from ticketkit.backends.errors import Misconfigured
 
 SETTINGS: Final = {
-    "migrate": "`yes` (default): opening brings the schema up to date; `no`: an old schema is refused; `app`: the schema "
-    "is made by the app's own migrations, and not looked at.",
+    "migrate": "`yes` (default): opening brings the schema up to date; `no`: an old one is refused; `app`: the app's "
+    "own migrations make it, and it is not looked at.",
     "busy": "Seconds to wait for another process that writes, before `Unavailable` (default 10).",
     "readers": "Connections that read at once (default 4).",
     "synchronous": "`full` (default): what is acknowledged survives power loss; `normal`: only a killed process.",
@@ -22,8 +22,8 @@ SETTINGS: Final = {
 
 
 POSTGRESQL: Final = {
-    "migrate": "`yes` (default): opening brings the schema up to date; `no`: an old schema is refused; `app`: the schema "
-    "is made by the app's own migrations, and not looked at.",
+    "migrate": "`yes` (default): opening brings the schema up to date; `no`: an old one is refused; `app`: the app's "
+    "own migrations make it, and it is not looked at.",
     "pool": "Connections for reading and for jobs, beside one that writes and one that listens (default 5).",
     "alone": "Connections for decisions that are made alone: with statements of the app, or after three misses "
     "(default 4).",

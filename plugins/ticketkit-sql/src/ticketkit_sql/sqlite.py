@@ -46,13 +46,14 @@ class Sqlite:
             max_overflow=0,
             connect_args={"check_same_thread": False, "cached_statements": 512, "timeout": 0},
         )
+        patience = int(self._settings.busy * 1000)
         pragmas = [
-            f"PRAGMA busy_timeout = {int(self._settings.busy * 1000) if readers else 0}",
+            f"PRAGMA busy_timeout = {patience}",  # these read the file, which another process may just be making
             f"PRAGMA synchronous = {self._settings.synchronous}",
             "PRAGMA foreign_keys = ON",
             "PRAGMA cache_size = -16000",
             f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}",
-            *(["PRAGMA query_only = ON"] if readers else []),
+            "PRAGMA query_only = ON" if readers else "PRAGMA busy_timeout = 0",
         ]
 
         @event.listens_for(engine, "connect")

@@ -42,10 +42,11 @@ class SqlTimers:
         self._changed = database.signal("timers")
 
     async def schedule(self, key: str, due: datetime) -> None:
-        await self._database.run(partial(self._schedule, key=key, due=due), signal=self._changed)
+        sql = self._database.dialect.upsert("timers", ("key", "due", "free_at", "token"), "key")
+        await self._database.execute(sql, (key, micros(due), micros(due), None), signal=self._changed)
 
     async def cancel(self, key: str) -> None:
-        await self._database.run(partial(self._remove, key=key))
+        await self._remove({"key": key})
 
     async def claim(self, limit: int, lease: timedelta) -> Sequence[Due]:
         if await self._pause() > 0:  # looking needs no writing
@@ -54,7 +55,7 @@ class SqlTimers:
         return await self._database.run(partial(_claim, limit=limit, lease=lease, token=token))
 
     async def done(self, timer: Due) -> None:
-        await self._database.run(partial(self._remove, key=timer.key, token=timer.token))
+        await self._remove({"key": timer.key, "token": timer.token})
 
     async def wait(self, seconds: float) -> None:
         while seconds > 0 and (pause := await self._pause()) > 0:
@@ -62,13 +63,8 @@ class SqlTimers:
             await self._changed.wait(pause)
             seconds -= pause
 
-    def _schedule(self, connection: Connection, _now: datetime, *, key: str, due: datetime) -> None:
-        sql = self._database.dialect.upsert("timers", ("key", "due", "free_at", "token"), "key")
-        connection.exec_driver_sql(sql, (key, micros(due), micros(due), None))
-
-    def _remove(self, connection: Connection, _now: datetime, *, key: str, token: str | None = None) -> None:
-        mine = {"key": key} if token is None else {"key": key, "token": token}
-        connection.exec_driver_sql(self._database.dialect.delete("timers", mine), tuple(mine.values()))
+    async def _remove(self, mine: dict[str, str]) -> None:
+        await self._database.execute(self._database.dialect.delete("timers", mine), tuple(mine.values()))
 
     async def _pause(self) -> float:
         """Seconds until the next timer may be claimed, as far as it is known now."""

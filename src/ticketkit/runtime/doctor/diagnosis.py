@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ticketkit.backends.findings import Finding, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _USERINFO: Final = re.compile(r"(?<=//)[^/@\s]*@|(?<=,)[^/@,\s]*@")
 _HIDDEN: Final = "***"
+_LEAST_TOKEN: Final = 12
 _LEAST_SECRET: Final = 4
 """Shorter values of a URL's parameters are numbers and yes or no: hiding them would make a message unreadable."""
 
@@ -59,9 +60,9 @@ def place(url: str) -> str:
 def without_secrets(finding: Finding, url: str) -> Finding:
     """A finding in which nothing stands that only the URL's owner may know, whatever a driver put into its message."""
     parts = urlsplit(url)
-    userinfo = re.findall(r":([^:@/]+)@", f":{parts.netloc}")
     values = [value for name, value in parse_qsl(parts.query) if _looks_secret(name)]
-    secrets = sorted((text for text in (*userinfo, *values) if len(text) >= _LEAST_SECRET), key=len, reverse=True)
+    texts = {*_passwords(parts.netloc), *values}
+    secrets = sorted((text for text in texts if len(text) >= _LEAST_SECRET), key=len, reverse=True)
     what, mend = finding.what, finding.mend
     for secret in secrets:
         what, mend = what.replace(secret, _HIDDEN), mend.replace(secret, _HIDDEN)
@@ -78,6 +79,14 @@ def merged(diagnoses: Iterable[Diagnosis]) -> list[Diagnosis]:
     order = list(Severity)
     found = [Diagnosis(about=", ".join(names), finding=finding) for finding, names in about.items()]
     return sorted(found, key=lambda diagnosis: order.index(diagnosis.finding.severity))
+
+
+def _passwords(netloc: str) -> Iterator[str]:
+    """What stands before each host: passwords, and what is long enough for a token instead of a user's name."""
+    for userinfo in re.findall(r"([^@,]*)@", netloc):
+        user, colon, password = userinfo.partition(":")
+        if text := password if colon else user if len(user) >= _LEAST_TOKEN else "":
+            yield from (text, unquote(text))
 
 
 def _looks_secret(name: str) -> bool:

@@ -55,7 +55,9 @@ async def look(use: Use, plugins: Plugins, context: Context, *, limit: float) ->
             openable = _openable(plugins.backend(use.kind, use.url), found)
             if openable and use.kind in _INSIDE:
                 async with plugins.open(use.kind, use.url, context) as backend:
-                    found += await _INSIDE[use.kind](backend, context)
+                    told = {finding.mend for finding in found}
+                    inside = await _INSIDE[use.kind](backend, context)
+                    found += [finding for finding in inside if finding.mend not in told]
     except TimeoutError:
         found, openable = [*found, _silent(use, limit)], False
     except BackendError as refused:

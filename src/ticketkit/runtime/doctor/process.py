@@ -10,7 +10,7 @@ from ticketkit.backends.errors import Misconfigured
 from ticketkit.backends.spec import BackendKind
 from ticketkit.runtime.config import ALL, TRADE
 from ticketkit.runtime.doctor.diagnosis import Diagnosis, error, note, place, warning
-from ticketkit.runtime.opening import check_shared
+from ticketkit.runtime.opening import FORGETFUL, check_shared
 from ticketkit.runtime.settings import development_keys
 from ticketkit.services.catalogue import SERVICES, Boundary, ServiceName
 
@@ -54,12 +54,10 @@ class Process:
     Attributes:
         services: Those that run in it.
         settings: What it is started with.
-        several: Whether other processes run the same services: then what it uses has to be shared, too.
     """
 
     services: frozenset[ServiceName] = ALL
     settings: Settings
-    several: bool = False
 
     @property
     def name(self) -> str:
@@ -82,7 +80,7 @@ class Process:
 
     def uses(self) -> Iterator[Use]:
         """Its backends."""
-        settings, shared = self.settings, self.several or not self.services >= TRADE
+        settings, shared = self.settings, not self.services >= TRADE
         for boundary in self.boundaries:
             url, setting = self.storage(boundary)
             yield Use(
@@ -97,11 +95,11 @@ class Process:
         if ServiceName.EXPIRATION in self.services:
             setting = "TICKETKIT_TIMERS_URL" if settings.timers_url else "TICKETKIT_STORAGE_URL"
             timers = settings.timers()
-            yield Use(kind=BackendKind.TIMERS, url=timers, setting=setting, about="timers", shared=self.several)
+            yield Use(kind=BackendKind.TIMERS, url=timers, setting=setting, about="timers", shared=shared)
         if ServiceName.PAYMENTS in self.services:
             provider = settings.provider()
             yield Use(
-                kind=BackendKind.PAYMENTS, url=provider, setting="TICKETKIT_PAYMENTS", about="payments", shared=False
+                kind=BackendKind.PAYMENTS, url=provider, setting="TICKETKIT_PAYMENTS", about="payments", shared=shared
             )
 
     def diagnoses(self, plugins: Plugins) -> Iterator[Diagnosis]:
@@ -113,8 +111,8 @@ class Process:
         for use in uses:
             if use.shared and (finding := _not_shared(use, plugins)):
                 yield Diagnosis(about=use.about, finding=finding)
-            if use.kind is BackendKind.PAYMENTS and self.settings.production and _plays(use, plugins):
-                yield Diagnosis(about=use.about, finding=_PLAY_MONEY)
+            if use.kind is BackendKind.PAYMENTS and _plays(use, plugins):
+                yield from (Diagnosis(about=use.about, finding=found) for found in self._play_money(use))
 
     def keys(self) -> Keys | None:
         """Its session keys; None when they can't be had."""
@@ -140,6 +138,12 @@ class Process:
                 "auth runs here and has no private session key, so nobody can sign in.",
                 "Set TICKETKIT_SESSION_PRIVATE_KEY; ticketkit keys new makes one",
             )
+
+    def _play_money(self, use: Use) -> Iterator[Finding]:
+        if self.settings.production:
+            yield _PLAY_MONEY
+        if use.shared and not place(use.url).partition(":")[2].strip("/"):
+            yield error(FORGETFUL, "TICKETKIT_PAYMENTS=fake:///absolute/path/books.jsonl")
 
     def _files(self) -> set[str]:
         """What lies in the data folder when no setting names another place."""
@@ -171,8 +175,10 @@ def unreadable(problems: ValidationError, *, where: str = "") -> list[Diagnosis]
 
 
 def _not_shared(use: Use, plugins: Plugins) -> Finding | None:
+    if use.kind is BackendKind.PAYMENTS:
+        return None  # one process talks to the provider
     try:
-        check_shared(plugins, use.kind, use.url)
+        check_shared(plugins, use.kind, use.url, setting=use.setting)
     except Misconfigured as refused:
         if refused.mend:
             return error(refused.what, refused.mend)

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 import pytest
 
-from ticketkit.backends.clock import SystemClock
 from ticketkit.backends.spec import Backend, BackendKind, Context, no_checkpoint
 from ticketkit.plugins import Plugins
+from ticketkit.testing.conformance.opening import KitClock, loaded
 from ticketkit.testing.conformance.proxy import Proxy
 from ticketkit.testing.conformance.target import Target
 from ticketkit.testing.reporting import MARK
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable
 
 SPEC: Final = pytest.StashKey[Backend]()
 """Where the report finds which backend a test was about."""
-
-
-class KitClock(SystemClock):
-    """A clock of its own for each opening, so that no backend takes two of them for one process."""
 
 
 class Opener(Protocol):
@@ -34,19 +29,6 @@ class Opener(Protocol):
     ) -> AbstractAsyncContextManager[Any]:
         """Open it, at another URL if one is given."""
         ...
-
-
-def loaded(names: Iterable[str]) -> Plugins:
-    """The installed plugins, and those that a target names: `module` or `module:object`."""
-    found = []
-    for name in names:
-        module, _, attribute = name.partition(":")
-        implementation: Any = import_module(module)
-        if attribute:
-            implementation = getattr(implementation, attribute)
-            implementation = implementation() if isinstance(implementation, type) else implementation
-        found.append(implementation)
-    return Plugins.load(found)
 
 
 class Conformance:
@@ -64,12 +46,11 @@ class Conformance:
     def __init_subclass__(cls, **options: Any) -> None:
         """Refuse tests of the kit that are written over: `known_gap` is the only way around one."""
         super().__init_subclass__(**options)
-        for base in cls.__mro__[1:]:
-            if base.__module__.startswith("ticketkit.testing.") and not cls.__module__.startswith("ticketkit.testing."):
-                for name in vars(cls).keys() & vars(base).keys():
-                    if name.startswith("test_"):
-                        msg = f"{cls.__name__}.{name} replaces a test of the kit; say known_gap({name!r}, ...) instead."
-                        raise TypeError(msg)
+        for name in dir(cls):
+            owners = [base for base in cls.__mro__ if name in vars(base)]
+            if name.startswith("test_") and any(map(_of_the_kit, owners)) and not _of_the_kit(owners[0]):
+                msg = f"{cls.__name__}.{name} replaces a test of the kit; say known_gap({name!r}, ...) instead."
+                raise TypeError(msg)
 
     @pytest.fixture
     def anyio_backend(self) -> str:
@@ -117,7 +98,7 @@ class Conformance:
         if declared := sorted(set(mark.kwargs["lacks"]) & spec.capabilities):
             pytest.skip(f"declared: {', '.join(declared)}")
         if mark.kwargs["network"] and target.address is None:
-            pytest.skip("no server on a network")
+            pytest.skip("no server on a network: its URL names no host and port")
 
     @pytest.fixture
     async def opener(self, kit_plugins: Plugins, target: Target, _applies: None) -> Opener:
@@ -147,3 +128,7 @@ class Conformance:
         assert address is not None, "only tests with network=True have a proxy"
         async with Proxy(*address) as proxy:
             yield proxy
+
+
+def _of_the_kit(cls: type) -> bool:
+    return cls.__module__.startswith("ticketkit.testing.")

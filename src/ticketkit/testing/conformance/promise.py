@@ -62,8 +62,16 @@ def promise(
         @functools.wraps(test)
         async def limited(self: Any, *arguments: Any, **fixtures: Any) -> None:
             seconds = limit * getattr(self, "patience", 1) + 4 * fixtures.get("lease", 0)
-            with anyio.fail_after(seconds):
-                await test(self, *arguments, **fixtures)
+            hung: BaseException | None = None
+            with anyio.move_on_after(seconds) as scope:
+                try:
+                    await test(self, *arguments, **fixtures)
+                except anyio.get_cancelled_exc_class() as error:
+                    hung = error  # its traceback shows where
+                    raise
+            if scope.cancelled_caught:
+                msg = f"the promise was not kept within {seconds:g} s"
+                raise AssertionError(msg) from hung
 
         marked = getattr(pytest.mark, MARK)(
             needs=tuple(needs), lacks=tuple(lacks), network=network, since=since, long=long
@@ -85,15 +93,15 @@ def known_gap(test: str, *, reason: str, issue: str) -> Callable[[C], C]:
         issue: URL of the issue in which it is being worked on.
 
     Raises:
-        ValueError: Reason or issue is empty, or the class has no such test.
+        ValueError: Reason or issue is empty, or the kit has no such test.
     """
     if not reason.strip() or not issue.strip():
         msg = "A known gap needs a reason and an issue."
         raise ValueError(msg)
 
     def note(cls: C) -> C:
-        if not hasattr(cls, test):
-            msg = f"{cls.__name__} has no test {test}."
+        if not any(mark.name == MARK for mark in getattr(getattr(cls, test, None), "pytestmark", ())):
+            msg = f"{cls.__name__} has no test {test} of the kit."
             raise ValueError(msg)
         setattr(cls, GAPS, (*getattr(cls, GAPS, ()), Gap(test, reason, issue)))
         return cls

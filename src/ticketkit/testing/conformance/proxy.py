@@ -76,6 +76,9 @@ class Proxy:
             self._call(self._cut)
         self._away = self._deaf = False
 
+    def _here(self) -> bool:
+        return not self._away
+
     def _call(self, what: object) -> None:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(what)  # type: ignore[arg-type]
@@ -86,13 +89,17 @@ class Proxy:
         self._writers.clear()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._away:
+        if not self._here():
             writer.transport.abort()
             return
         try:
             there, back = await asyncio.open_connection(self._host, self._port)
         except OSError:
             writer.transport.abort()
+            return
+        if not self._here():  # it left while this connected
+            for side in (writer, back):
+                side.transport.abort()
             return
         self._writers |= {writer, back}
         for source, sink, answers in ((reader, back, False), (there, writer, True)):

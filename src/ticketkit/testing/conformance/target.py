@@ -46,11 +46,13 @@ class Target:
 
     @property
     def address(self) -> tuple[str, int] | None:
-        """Host and port of its server; None when it has none: a file, or memory."""
+        """Host and port of its server; None when the URL does not name both, or several servers."""
         parts = urlsplit(self.url)
-        if not parts.hostname or parts.port is None:
+        try:
+            host, port = parts.hostname, parts.port
+        except ValueError:
             return None
-        return parts.hostname, parts.port
+        return (host, port) if host and port is not None else None
 
     def through(self, port: int) -> str:
         """The URL by way of a proxy on this port of the loopback."""

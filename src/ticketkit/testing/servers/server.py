@@ -85,6 +85,8 @@ class Server(ABC):
     NAME: ClassVar[str]
     STOP: ClassVar[signal.Signals] = signal.SIGTERM
     """How it is asked to end in order."""
+    ABANDON: ClassVar[signal.Signals] = signal.SIGKILL
+    """How it is ended when its data is not wanted any more: nothing is written through for it."""
 
     def __init__(self, folder: Path | None = None, *, port: int | None = None) -> None:
         self._own = folder is None
@@ -119,7 +121,13 @@ class Server(ABC):
             self.prepare()
             with self.log.open("ab") as log:
                 self._child = subprocess.Popen(
-                    self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder, **self.options()
+                    self.command(),
+                    stdout=log,
+                    stderr=log,
+                    stdin=subprocess.DEVNULL,
+                    cwd=self.folder,
+                    start_new_session=True,  # Ctrl-C at the terminal is for who started it, and needs it still
+                    **self.options(),
                 )
             self._wait()
         return self
@@ -140,6 +148,9 @@ class Server(ABC):
     def pause(self) -> None:
         """SIGSTOP: connections stay open, and nothing answers."""
         self._signal(signal.SIGSTOP)
+        if self._child is not None and self._child.poll() is None:
+            # A signal takes a moment, in which it would answer once more.
+            os.waitid(os.P_PID, self._child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """SIGCONT: it goes on after `pause`."""
@@ -156,8 +167,8 @@ class Server(ABC):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End it, and remove its data if the folder was its own."""
-        self.stop()
+        """End it: at once, and with its data, if the folder was its own."""
+        self._end(self.ABANDON if self._own else self.STOP)
         self._clean()
 
     def prepare(self) -> None:  # noqa: B027 - most need nothing

@@ -58,7 +58,7 @@ class Tally:
 
     Attributes:
         counts: `ordered`, `paid`, `declined`, `conflicts`, `too late`, `paid too early`, `came again`,
-            `connections lost`.
+            `connections lost`, `unavailable`.
         orders: Seconds of each `POST /api/orders` that was answered, whatever the answer.
         payments: Seconds of each `POST /api/payments` that was answered.
         acknowledged: Ids of orders that were answered with 201.
@@ -83,6 +83,7 @@ class Rush:
         wanted: The tickets that they go for.
         highest: Price of the dearest of them, major units.
         hold: Seconds of a lock.
+        patient: Whether buyers ask again when the server can't answer now (503).
         seed: The same seed makes the same buyers.
     """
 
@@ -91,6 +92,7 @@ class Rush:
     wanted: frozenset[str]
     highest: float
     hold: float
+    patient: bool = False
     seed: int = 1
     tally: Tally = field(default_factory=Tally)
     over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -194,12 +196,16 @@ class Rush:
             key = key or new_id()
         while True:
             try:
-                return await self.wire.request(
+                answer = await self.wire.request(
                     method, path, body, cookie=None if account is None else account.cookie, key=key
                 )
             except Gone:
                 self.tally.counts["connections lost"] += 1
-                await asyncio.sleep(0.25)
+            else:
+                if answer.status != 503 or not self.patient:  # noqa: PLR2004
+                    return answer
+                self.tally.counts["unavailable"] += 1
+            await asyncio.sleep(0.25)
 
     async def _wait(self, seconds: float) -> None:
         """Wait, but not longer than there is something to wait for."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter, defaultdict
-from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from ticketkit.backends.payments import ProviderStatus
+from ticketkit.backends.storage import Totals
 from ticketkit.domain.entities import (
     Charge,
     ChargeStatus,
@@ -21,13 +20,13 @@ from ticketkit.domain.entities import (
     TicketStatus,
     holds_id,
 )
+from ticketkit.services.catalogue import Boundary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
-    from pathlib import Path
 
-    from ticketkit.backends.storage import Storage, Totals
+    from ticketkit.backends.storage import Storage
     from ticketkit.memory.books import Books
 
 E = TypeVar("E", bound=Entity)
@@ -69,6 +68,7 @@ class Snapshot:
     Attributes:
         acknowledged: Ids of orders that a buyer was told of.
         paid: Ids of orders that a buyer was told are paid.
+        letters: Dead letters of the bus.
     """
 
     now: datetime
@@ -81,6 +81,7 @@ class Snapshot:
     books: Books
     acknowledged: frozenset[str] = frozenset()
     paid: frozenset[str] = frozenset()
+    letters: int = 0
     sales: dict[str, list[str]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -93,24 +94,55 @@ class Snapshot:
 
 
 async def snapshot(
-    storage: Storage, books: Books, *, acknowledged: Iterable[str] = (), paid: Iterable[str] = ()
+    storages: Mapping[Boundary, Storage],
+    books: Books,
+    *,
+    letters: int = 0,
+    acknowledged: Iterable[str] = (),
+    paid: Iterable[str] = (),
 ) -> Snapshot:
-    """Read everything through the storage protocol."""
+    """Read everything through the storage protocol.
+
+    Args:
+        storages: Of every boundary.
+        books: Of the payment provider.
+        letters: Dead letters of the bus.
+        acknowledged: Ids of orders that a buyer was told of.
+        paid: Ids of orders that a buyer was told are paid.
+    """
+    inventory, payments = storages[Boundary.INVENTORY], storages[Boundary.PAYMENTS]
     return Snapshot(
-        now=await storage.now(),
-        tickets=await _all(storage, Ticket),
-        orders=await _all(storage, Order),
-        copies=await _all(storage, OrderCopy),
-        charges=await _all(storage, Charge),
-        holds=await _all(storage, Holds),
-        totals=await storage.totals(),
+        now=await inventory.now(),
+        tickets=await every(inventory, Ticket),
+        orders=await every(inventory, Order),
+        copies=await every(payments, OrderCopy),
+        charges=await every(payments, Charge),
+        holds=await every(inventory, Holds),
+        totals=together([await storage.totals() for storage in set(storages.values())]),
         books=books,
         acknowledged=frozenset(acknowledged),
         paid=frozenset(paid),
+        letters=letters,
     )
 
 
-async def _all(storage: Storage, cls: type[E]) -> dict[str, E]:
+def together(found: Iterable[Totals]) -> Totals:
+    """The totals of several storages as one."""
+    read = list(found)
+    by_status = Counter[tuple[str, str]]()
+    for totals in read:
+        by_status.update(totals.by_status)
+    return Totals(
+        by_status=by_status,
+        unpublished=sum(totals.unpublished for totals in read),
+        dead=sum(totals.dead for totals in read),
+        oldest=min((totals.oldest for totals in read if totals.oldest is not None), default=None),
+        overdue_locks=sum(totals.overdue_locks for totals in read),
+    )
+
+
+async def every(storage: Storage, cls: type[E]) -> dict[str, E]:
+    """All entities of a class, by id."""
     found: dict[str, E] = {}
     cursor = None
     while True:
@@ -206,15 +238,21 @@ def _outbox_empty(found: Snapshot) -> Finding:
     wrong = []
     if found.totals.unpublished:
         wrong.append(f"{found.totals.unpublished} events wait, the oldest since {found.totals.oldest}")
-    if found.totals.dead:
-        wrong.append(f"{found.totals.dead} dead letters")
+    if found.totals.dead or found.letters:
+        wrong.append(f"{found.totals.dead + found.letters} dead letters")
     return Finding("The outbox is empty, and there are no dead letters", 1, tuple(wrong))
 
 
 def _copies_equal(found: Snapshot) -> Finding:
+    wrong = stale(found.orders, found.copies)
+    return Finding("Every copy equals its owner", len(found.orders), tuple(wrong))
+
+
+def stale(orders: Mapping[str, Order], copies: Mapping[str, OrderCopy]) -> list[str]:
+    """Copies of orders that are not (yet) what their owner is."""
     wrong = []
-    for id in found.orders.keys() | found.copies.keys():
-        order, copy = found.orders.get(id), found.copies.get(id)
+    for id in orders.keys() | copies.keys():
+        order, copy = orders.get(id), copies.get(id)
         if order is None or copy is None:
             wrong.append(f"order {id} has no copy" if order else f"copy {id} has no order")
         elif _told(order) != (
@@ -227,7 +265,7 @@ def _copies_equal(found: Snapshot) -> Finding:
             copy.order_version,
         ):
             wrong.append(f"the copy of order {id} is {copy.status} at {copy.order_version}, the order {order.status}")
-    return Finding("Every copy equals its owner", len(found.orders), tuple(wrong))
+    return wrong
 
 
 def _told(order: Order) -> tuple[object, ...]:
@@ -256,24 +294,3 @@ def _nothing_told_was_lost(found: Snapshot) -> Finding:
         if order is None or order.status is not OrderStatus.COMPLETED:
             wrong.append(f"order {id} was acknowledged as paid, and is not completed")
     return Finding("Whatever a buyer was told is so", len(found.acknowledged | found.paid), tuple(wrong))
-
-
-def check_file(path: Path) -> list[Finding]:
-    """The same about the most important, by plain SQL, and that the file is sound."""
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
-        sound = [str(row[0]) for row in database.execute("PRAGMA integrity_check") if row[0] != "ok"]
-        sound += [f"{row[0]} row {row[1]} refers to nothing" for row in database.execute("PRAGMA foreign_key_check")]
-        twice = database.execute(
-            "SELECT line.ticket_id, count(*) FROM ticketkit_order_lines AS line "
-            "JOIN ticketkit_orders AS placed ON placed.id = line.order_id AND placed.status = 'completed' "
-            "GROUP BY line.ticket_id HAVING count(*) > 1"
-        ).fetchall()
-        (sold,) = database.execute("SELECT count(*) FROM ticketkit_tickets WHERE status = 'sold'").fetchone()
-        (completed,) = database.execute("SELECT count(*) FROM ticketkit_charges WHERE status = 'completed'").fetchone()
-        (paid,) = database.execute("SELECT count(*) FROM ticketkit_orders WHERE status = 'completed'").fetchone()
-    wrong = [f"ticket {id} is in {times} completed orders" for id, times in twice]
-    wrong += [] if completed == paid else [f"{completed} charges and {paid} orders are completed"]
-    return [
-        Finding("The database file is sound", 1, tuple(sound)),
-        Finding("Plain SQL agrees: none sold twice, as many charges as orders completed", sold, tuple(wrong)),
-    ]

@@ -10,15 +10,12 @@ import sys
 import threading
 from pathlib import Path
 from queue import Empty, Queue
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ticketkit.domain.errors import TicketkitError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-READY: Final = "The marketplace is on "
-LOG: Final = "server.log"
 
 
 class DidNotStart(TicketkitError):
@@ -26,13 +23,14 @@ class DidNotStart(TicketkitError):
 
 
 class Process:
-    """`ticketkit-marketplace run` on one port and one data folder; may be started again after it ended.
+    """A program on one port and one data folder; may be started again after it ended.
 
     Args:
         data: Data folder; also gets the log.
         environment: Settings (`TICKETKIT_*`); those of this process are not passed on.
-        arguments: Further ones of `run`.
-        command: Instead of `run`.
+        arguments: Further ones of the program.
+        program: Module and command.
+        name: Of its log.
         port: Default: a free one.
     """
 
@@ -42,17 +40,17 @@ class Process:
         *,
         environment: Mapping[str, str],
         arguments: Sequence[str] = (),
-        command: str = "run",
+        program: Sequence[str] = ("ticketkit_marketplace", "run"),
+        name: str = "server",
         port: int | None = None,
     ) -> None:
-        self.data = data
+        self.data, self.name = data, name
         self.host = "127.0.0.1"
         self.port = free_port() if port is None else port
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("TICKETKIT_")}
-        self._environment = inherited | dict(environment)
-        where = ["--port", str(self.port), "--data", str(data), "--log-level", "warning"]
-        self._command = [sys.executable, "-m", "ticketkit_marketplace", command, *where, *arguments]
+        self._environment = environment_of(data, environment)
+        self._command = [sys.executable, "-m", *program, "--port", str(self.port), "--log-level", "warning", *arguments]
         self._running: subprocess.Popen[str] | None = None
+        self._lines: Queue[str] = Queue()
         self.said: list[str] = []
 
     @property
@@ -60,14 +58,24 @@ class Process:
         """Its process id."""
         return self._alive().pid
 
+    @property
+    def log(self) -> Path:
+        """What it wrote to standard error."""
+        return self.data / f"{self.name}.log"
+
     def start(self, *, seconds: float = 120.0) -> None:
         """Start it, and wait until it answers.
 
         Raises:
             DidNotStart: It ended, or took too long.
         """
+        self.spawn()
+        self.wait(seconds=seconds)
+
+    def spawn(self) -> None:
+        """Start it."""
         self.data.mkdir(parents=True, exist_ok=True)
-        with (self.data / LOG).open("ab") as log:
+        with self.log.open("ab") as log:
             self._running = subprocess.Popen(
                 self._command,
                 env=self._environment,
@@ -76,26 +84,33 @@ class Process:
                 text=True,
                 start_new_session=True,  # Ctrl-C at the terminal is for the demo, which then stops it
             )
-        lines: Queue[str] = Queue()
-        threading.Thread(target=self._read, args=(self._running, lines), daemon=True).start()
+        self._lines = Queue()
+        threading.Thread(target=self._read, args=(self._running, self._lines), daemon=True).start()
+
+    def wait(self, *, seconds: float = 120.0) -> None:
+        """Wait until it answers.
+
+        Raises:
+            DidNotStart: It ended, or took too long.
+        """
         while True:
             try:
-                line = lines.get(timeout=seconds)
+                line = self._lines.get(timeout=seconds)
             except Empty:
                 self.kill()
-                msg = f"The marketplace did not answer within {seconds:.0f} s."
+                msg = f"The marketplace did not answer within {seconds:.0f} s ({self.name})."
                 raise DidNotStart(msg) from None
-            if line.startswith(READY):
+            if line.rstrip().endswith(f"http://{self.host}:{self.port}"):
                 return
             if not line:
-                self._running.wait()
+                self._alive().wait()
                 msg = f"The marketplace did not start: {self._end_of_log()}"
                 raise DidNotStart(msg)
 
     def stop(self, *, number: int = signal.SIGTERM, seconds: float = 30.0) -> int:
         """Ask it to stop, and wait; its exit status."""
         process = self._alive()
-        process.send_signal(number)
+        self.signal(number)
         try:
             status = process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -103,6 +118,10 @@ class Process:
             status = process.wait()
         self._running = None
         return status
+
+    def signal(self, number: int) -> None:
+        """Send a signal."""
+        self._alive().send_signal(number)
 
     def kill(self) -> None:
         """SIGKILL, as a power cut does it, if it runs."""
@@ -136,8 +155,19 @@ class Process:
         lines.put("")
 
     def _end_of_log(self) -> str:
-        lines = (self.data / LOG).read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         return lines[-1] if lines else "it said nothing."
+
+
+def environment_of(data: Path, settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a program that has these settings, and none of this process's.
+
+    Args:
+        data: Data folder.
+        settings: `TICKETKIT_*`.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TICKETKIT_")}
+    return inherited | {"TICKETKIT_DATA_DIR": str(data.absolute()), **settings}
 
 
 def free_port() -> int:

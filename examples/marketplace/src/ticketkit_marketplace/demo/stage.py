@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -33,6 +34,8 @@ def play(data: Path | None, **plan: Any) -> Outcome:
         elif data.exists() and any(data.iterdir()):
             msg = f"The folder {data} is not empty, and a demonstration begins with nothing. Choose another --data."
             raise Misconfigured(msg)
+        # As Ctrl-C: servers are children, and a plain end would leave them running.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         stage = stack.enter_context(_watched()) if sys.stderr.isatty() else Stage()
         return uvloop.run(perform(Plan(data=data, **plan), stage))
 

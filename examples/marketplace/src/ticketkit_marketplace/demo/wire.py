@@ -11,11 +11,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 import httptools
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
 
 class Gone(Exception):
@@ -102,17 +103,18 @@ class _Connection(asyncio.Protocol):
 
 
 class Wire:
-    """A bounded pool of connections to one server.
+    """A bounded pool of connections to one server, or to several that share the paths between them.
 
     Args:
-        host: Of the server.
-        port: The same.
+        host: Of all servers.
+        port: Of the server, or of each by the beginning of its paths.
         connections: Most at once; who comes when all are in use waits, and that is not in `Response.seconds`.
     """
 
-    def __init__(self, host: str, port: int, *, connections: int = 64) -> None:
-        self.host, self.port = host, port
-        self._free: list[_Connection] = []
+    def __init__(self, host: str, port: int | Mapping[str, int], *, connections: int = 64) -> None:
+        self.host = host
+        self._ports = {"/": port} if isinstance(port, int) else dict(port)
+        self._free: dict[int, list[_Connection]] = {port: [] for port in self._ports.values()}
         self._slots = asyncio.Semaphore(connections)
 
     async def request(
@@ -137,47 +139,51 @@ class Wire:
             Gone: The server can't be reached, or went away.
         """
         content = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
-        lines = [f"{method} {path} HTTP/1.1", f"host: {self.host}:{self.port}"]
+        port = next(port for start, port in self._ports.items() if path.startswith(start))
+        lines = [f"{method} {path} HTTP/1.1", f"host: {self.host}:{port}"]
         if body is not None:
             lines += ["content-type: application/json", f"content-length: {len(content)}"]
         lines += [] if cookie is None else [f"cookie: {cookie}"]
         lines += [] if key is None else [f"idempotency-key: {key}"]
-        async with self._connection() as connection:
+        async with self._connection(port) as connection:
             return await connection.send("\r\n".join([*lines, "", ""]).encode() + content)
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[_Connection]:
+    async def _connection(self, port: int) -> AsyncIterator[_Connection]:
         async with self._slots:
-            connection = self._kept() or await self._connect()
+            connection = self._kept(port) or await self._connect(port)
             try:
                 yield connection
             except BaseException:
                 connection.close()
                 raise
             if connection.open:
-                self._free.append(connection)
+                self._free[port].append(connection)
 
-    def _kept(self) -> _Connection | None:
-        while self._free:
-            connection = self._free.pop()
+    def _kept(self, port: int) -> _Connection | None:
+        free = self._free[port]
+        while free:
+            connection = free.pop()
             if connection.open:
                 return connection
         return None
 
-    async def _connect(self) -> _Connection:
+    async def _connect(self, port: int) -> _Connection:
         loop = asyncio.get_running_loop()
         try:
-            _, connection = await loop.create_connection(_Connection, self.host, self.port)
+            _, connection = await loop.create_connection(_Connection, self.host, port)
         except OSError as error:
             raise Gone from error
         return connection
 
     def local(self, link: str) -> str:
         """Path and query of the next page, from its `Link` header."""
-        return link.partition("<")[2].partition(">")[0].removeprefix(f"http://{self.host}:{self.port}")
+        found = urlsplit(link.partition("<")[2].partition(">")[0])
+        return f"{found.path}?{found.query}"
 
     def close(self) -> None:
         """Close all connections that are not in use."""
-        for connection in self._free:
-            connection.close()
-        self._free.clear()
+        for free in self._free.values():
+            for connection in free:
+                connection.close()
+            free.clear()

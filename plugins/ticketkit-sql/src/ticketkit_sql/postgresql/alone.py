@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import anyio
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -53,6 +54,7 @@ class Alone:
         self._engine = engine
         self._connector = connector
         self._layout = layout
+        self._limiter = anyio.CapacityLimiter(settings.alone)
         self._lock = f"SET LOCAL lock_timeout = {int(settings.lock * 1000)}"
         self._new_id = new_id
         self._checkpoint = checkpoint
@@ -65,8 +67,9 @@ class Alone:
             OutcomeUnknown: The commit's answer was lost, and so was the look-up of it.
             Refused: The database will never take it.
         """
+        ask.begin()
         try:
-            async with self._engine.connect() as connection:
+            async with self._limiter, self._engine.connect() as connection:
                 await self._decide(connection, ask)
         except Conflict as error:
             raise Unavailable("The database was changed by something that takes no locks.") from error
@@ -78,19 +81,22 @@ class Alone:
     async def _decide(self, connection: AsyncConnection, ask: Ask) -> None:
         transaction = await connection.begin()
         try:
-            row = (await connection.exec_driver_sql(_OWN)).one()
-            await self._in(connection, ask)
-            self._checkpoint("written")
+            own = (await connection.exec_driver_sql(_OWN)).mappings().one()
+            write = await self._in(connection, ask)
         except BaseException:
             await transaction.rollback()
             raise
+        if not write:
+            await transaction.rollback()
+            return
+        self._checkpoint("written")
         try:
             await transaction.commit()
         except _FAULTS as error:
             if not lost(error):
                 raise
             await connection.invalidate()
-            await self._look_up(Backend(row[0], row[1]), ask, error)
+            await self._look_up(Backend(own["pid"], own["backend_start"]), ask, error)
         self._checkpoint("committed")
 
     async def within(self, connection: object, ask: Ask) -> None:
@@ -115,22 +121,22 @@ class Alone:
         except _FAULTS as error:
             raise told(error) from error
 
-    async def _in(self, connection: AsyncConnection, ask: Ask) -> None:
+    async def _in(self, connection: AsyncConnection, ask: Ask) -> bool:
+        """Decide and write; sets the outcome. Answers whether there is something to commit."""
         raw: Any = (await connection.get_raw_connection()).driver_connection
         before = (await connection.exec_driver_sql("SELECT current_setting('lock_timeout')")).scalar()
         await connection.exec_driver_sql(self._lock)
         attempt = await self._decided(connection, raw, ask)
         await connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{before}'")
-        if isinstance(ask.outcome, Exception):
-            raise ask.outcome
-        self._checkpoint("decided")
         if attempt is None:
-            return
+            return False
+        self._checkpoint("decided")
         await attempt.write()
         for statement in attempt.also:
             await connection.execute(statement)
         if attempt.tells:
             await connection.exec_driver_sql(f"SELECT pg_notify('{CHANNEL}', '{DECIDED}')")
+        return True
 
     async def _decided(self, connection: AsyncConnection, raw: Any, ask: Ask) -> Attempt | None:
         """Take the locks in order, and decide. None when there is nothing to write."""
@@ -146,12 +152,10 @@ class Alone:
 
     async def _look_up(self, backend: Backend, ask: Ask, error: BaseException) -> None:
         try:
-            await self._connector.see_off(backend)
-            async with self._connector.once() as connection:
-                known = await connection.fetchval("SELECT 1 FROM ticketkit_commands WHERE id = $1", ask.command.id)
-        except (BackendError, *_FAULTS) as unknown:
+            there = await self._connector.on_record([ask.command.id], backend)
+        except BackendError as unknown:
             raise OutcomeUnknown(f"The commit's answer was lost, and so was the look-up of it: {unknown}") from error
-        if known is None:
+        if not there:
             raise told(error) from error
 
 

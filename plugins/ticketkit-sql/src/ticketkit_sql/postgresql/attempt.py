@@ -7,6 +7,7 @@ holds nothing. Where processes get in each other's way (`Hold.FIRST`), a transac
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,7 @@ from ticketkit_sql.batch import live
 from ticketkit_sql.postgresql.functions import HOLD, KINDS_1, MISSED, STALE, WRITE
 from ticketkit_sql.rows import micros, time_of
 from ticketkit_sql.settings import MAX_KEYS
+from ticketkit_sql.tables import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
 
 _ROUNDS: Final = 20
 _PLACES: Final = {kind: number for number, kind in enumerate(KINDS_1)}
-_ARGUMENTS: Final = 5 + 2 * len(KINDS_1) + 4
+_ENTITIES: Final = 6
+_ARGUMENTS: Final = _ENTITIES + 2 * len(KINDS_1) + 4
 _WRITE: Final = f"SELECT {WRITE}({', '.join(f'${number}' for number in range(1, _ARGUMENTS + 1))})"
 _HOLD: Final = f"SELECT {HOLD}($1, $2, $3)"
 
@@ -60,6 +63,37 @@ class _Alone(Exception):
     """A decision brings statements of the app."""
 
 
+class Claims:
+    """What a batch is about: no other of the same process is to be about it at the same time."""
+
+    def __init__(self) -> None:
+        self._held: set[object] = set()
+        self._shared: set[object] = set()
+
+    def add(self, ask: Ask) -> None:
+        """Claim what a decision names."""
+        self._held.update(ask.reads.held)
+        self._held.add(ask.command.id)
+        self._shared.update(ask.reads.shared)
+
+    def bar(self, ask: Ask) -> bool:
+        """Whether a decision of another batch has to wait for this one."""
+        held, reads = self._held, ask.reads
+        if not held:
+            return False
+        return not (
+            held.isdisjoint(reads.held)
+            and held.isdisjoint(reads.shared)
+            and self._shared.isdisjoint(reads.held)
+            and ask.command.id not in held
+        )
+
+    def clear(self) -> None:
+        """It is done."""
+        self._held.clear()
+        self._shared.clear()
+
+
 class Attempt:
     """One attempt. Outcomes that it sets are valid once `write` is done, and committed.
 
@@ -69,32 +103,40 @@ class Attempt:
         asks: To be decided.
         hold: When locks are taken.
         new_id: For events.
+        claims: Of this batch.
+        rivals: Of other batches of this process.
 
     Attributes:
         aside: Those that miss a lock which another transaction holds.
+        barred: Those that another batch of this process is about.
         alone: Those with statements of the app, which need a transaction of their own.
         also: Statements of the app (`Hold.WAIT`).
     """
 
     def __init__(
         self,
-        connection: asyncpg.Connection[Any],
+        connection: asyncpg.Connection,
         layout: Layout,
         asks: Sequence[Ask],
         *,
         hold: Hold,
         new_id: Callable[[], str],
+        claims: Claims | None = None,
+        rivals: Sequence[Claims] = (),
     ) -> None:
         self._connection = connection
         self._layout = layout
         self._asks = asks
         self._hold = hold
         self._new_id = new_id
-        self._ledger: Ledger
+        self._claims = claims or Claims()
+        self._rivals = rivals
+        self._ledger: Ledger = Ledger(now=datetime.min.replace(tzinfo=UTC), new_id=new_id)
         self._stored: dict[Key, Entity | None] = {}
         self._decided: list[Ask] = []
         self._doubtful: list[Ask] = []
         self.aside: list[Ask] = []
+        self.barred: list[Ask] = []
         self.alone: list[Ask] = []
 
     @property
@@ -117,11 +159,14 @@ class Attempt:
             Wider: With `Hold.WAIT`: a decision needs more. Begin again; its `reads` have grown.
         """
         left = list(self._asks)
+        if self._hold is not Hold.WAIT:
+            for ask in left:
+                ask.begin()
         for number in range(_ROUNDS):
             left = self._admitted(left)
-            if self._hold is not Hold.LAST:
+            if left and self._hold is not Hold.LAST:
                 left = await self._take(left)
-            if not left and number:
+            if not left:
                 break
             await self._read(left, first=not number)
             left = [ask for ask in left if self._needs_more(ask, again=number > 0)]
@@ -138,7 +183,10 @@ class Attempt:
         for ask in asks:
             if len(ask.reads.held) + len(ask.reads.shared) > MAX_KEYS:
                 ask.outcome = CapabilityNotSupported(f"A decision names at most {MAX_KEYS} keys (max_entities).")
+            elif any(rival.bar(ask) for rival in self._rivals):
+                self.barred.append(ask)
             else:
+                self._claims.add(ask)
                 admitted.append(ask)
         return admitted
 
@@ -221,14 +269,14 @@ class Attempt:
         arguments: list[Any] = [None] * _ARGUMENTS
         arguments[:2] = _names(self._decided)
         self._put_entities(arguments)
-        arguments[2:5] = self._comparisons()
+        arguments[2:_ENTITIES] = self._comparisons()
         self._put_lines(arguments)
         arguments[-2] = self._outbox() or None
         arguments[-1] = self._commands() or None
         try:
             await self._connection.fetchval(_WRITE, *arguments)
         except asyncpg.UniqueViolationError as error:
-            if error.constraint_name == "ticketkit_commands_pkey":  # given twice at once
+            if error.table_name == f"{PREFIX}commands":  # given twice at once
                 raise Conflict from error
             raise
         except asyncpg.PostgresError as error:
@@ -241,6 +289,7 @@ class Attempt:
         kinds: list[str] = []
         ids: list[str] = []
         versions: list[int] = []
+        again: list[str] = []
         written, stored = self._ledger.written, self._stored
         keys = {key for ask in (*self._decided, *self._doubtful) for key in ask.reads.all}
         for key in keys:
@@ -251,12 +300,14 @@ class Attempt:
                 kinds.append(key.kind)
                 ids.append(key.id)
                 versions.append(version)
-        return [kinds, ids, versions] if kinds else [None, None, None]
+            if new is not None and version and new.version > version + 1:
+                again.append(f"{key.kind}:{key.id}")
+        return [kinds, ids, versions, again] if kinds else [None] * 4
 
     def _put_entities(self, arguments: list[Any]) -> None:
         row = self._layout.row
         for key, entity in self._ledger.written.items():
-            place = 5 + 2 * _PLACES[key.kind] + (self._stored.get(key) is not None)
+            place = _ENTITIES + 2 * _PLACES[key.kind] + (self._stored.get(key) is not None)
             if arguments[place] is None:
                 arguments[place] = []
             arguments[place].append(row(key.kind, entity))

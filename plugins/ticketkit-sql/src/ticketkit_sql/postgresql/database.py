@@ -15,6 +15,7 @@ from ticketkit_sql.postgresql.alone import DECIDED, Alone, answer_of
 from ticketkit_sql.postgresql.connecting import Connector
 from ticketkit_sql.postgresql.dialect import PostgresDialect
 from ticketkit_sql.postgresql.failures import ERRORS, lost, told
+from ticketkit_sql.postgresql.lane import Lane
 from ticketkit_sql.postgresql.layout import COLUMNS, NOW, TABLES, Layout
 from ticketkit_sql.postgresql.listener import Listener
 from ticketkit_sql.postgresql.writer import GroupWriter
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from ticketkit_sql.postgresql.settings import PostgresSettings
 
 T = TypeVar("T")
+_LANES: Final = 2
 _NOW: Final = f"SELECT {NOW}"
 _SNAPSHOT: Final = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 _SINGLE: Final = {"isolation_level": "AUTOCOMMIT"}
@@ -56,7 +58,7 @@ class PostgresDatabase:
         self.dialect = PostgresDialect()
         self._connector = Connector(settings)
         self._engine = self._connector.engine(settings.pool)
-        self._lonely = self._connector.engine(settings.alone)
+        self._lonely = self._connector.engine(settings.alone, writing=True)
         self._signals: dict[str, Signal] = {}
         self.decided = self.signal(DECIDED)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -105,9 +107,8 @@ class PostgresDatabase:
         stamps: dict[str, Any] = {"new_id": self.new_id, "checkpoint": self._context.checkpoint}
         self._alone = Alone(self._lonely, self._connector, layout, settings=self._settings, **stamps)
         self._listener = Listener(self._connector, lambda what: self.signal(what).notify())
-        self._writer = GroupWriter(
-            self._connector, layout, alone=self._decide_alone, told=lambda: self._tell(DECIDED), **stamps
-        )
+        lanes = [Lane(self._connector, layout, told=lambda: self._tell(DECIDED), **stamps) for _ in range(_LANES)]
+        self._writer = GroupWriter(lanes, alone=self._decide_alone)
 
     async def close(self) -> None:
         """Finish what is waiting, and close all connections."""
@@ -172,9 +173,17 @@ class PostgresDatabase:
             Refused: The database will never take this.
         """
         result = await self._kept(self._run(job))
+        self._ring(signal)
+        return result
+
+    async def execute(self, sql: str, values: tuple[Any, ...], *, signal: Signal | None = None) -> None:
+        """Carry out one statement of the dialect, which commits by itself; see `run`."""
+        await self._kept(self._execute(sql, values))
+        self._ring(signal)
+
+    def _ring(self, signal: Signal | None) -> None:
         if signal is not None:
             self._tell(next(name for name, known in self._signals.items() if known is signal))
-        return result
 
     async def _run(self, job: Callable[[Connection, datetime], T]) -> T:
         committing = False
@@ -186,9 +195,19 @@ class PostgresDatabase:
         except BackendError:
             raise
         except ERRORS as error:
-            if committing and lost(error):
-                raise OutcomeUnknown(f"The commit's answer was lost: {told(error)}") from error
-            raise told(error) from error
+            raise _told(error, sent=committing) from error
+
+    async def _execute(self, sql: str, values: tuple[Any, ...]) -> None:
+        sent = False
+        try:
+            async with self._engine.connect() as connection:
+                await connection.execution_options(**_SINGLE)
+                sent = True
+                await connection.exec_driver_sql(sql, values)
+        except BackendError:
+            raise
+        except ERRORS as error:
+            raise _told(error, sent=sent) from error
 
     async def _read(self, query: Callable[[Connection], T], options: dict[str, Any]) -> T:
         try:
@@ -233,6 +252,12 @@ class PostgresDatabase:
         if self._settings.migrate == "app":
             return
         await connection.run_sync(lambda sync: make_ready(sync, self.dialect, allowed=self._settings.migrate == "yes"))
+
+
+def _told(error: BaseException, *, sent: bool) -> BackendError:
+    if sent and lost(error):
+        return OutcomeUnknown(f"The commit's answer was lost: {told(error)}")
+    return told(error)
 
 
 def _now(connection: Connection) -> datetime:

@@ -1,4 +1,4 @@
-"""Wakes whoever waits when another process did something. A mere wake-up: without it, waiting is looking now and then."""
+"""Wakes whoever waits when another process did something. Without it they look now and then."""
 
 from __future__ import annotations
 

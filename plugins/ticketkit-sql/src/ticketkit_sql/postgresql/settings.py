@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _MODES: Final = ("disable", "prefer", "require", "verify-ca", "verify-full")
-_ANSWER: Final = 5.0
+_ANSWER: Final = 2.0
 """Seconds beyond `statement` after which a server that says nothing is taken for gone."""
 
 
@@ -61,8 +61,6 @@ class PostgresSettings:
             names = ", ".join(sorted(unknown))
             raise Misconfigured(f"{names}: no such parameter of postgresql://. There are: {known}.")
         _complete(parts)
-        defaults = {name: cls.__dataclass_fields__[name].default for name in _NUMBERS}
-        numbers = {name: number(found, name, default=default) for name, default in defaults.items()}
         return cls(
             host=found.get("host") or host or "localhost",
             port=port or 5432,
@@ -72,7 +70,12 @@ class PostgresSettings:
             migrate=choice(found, "migrate", {name: name for name in ("yes", "no", "app")}, default="yes"),
             sslmode=choice(found, "sslmode", {name: name for name in _MODES}, default="prefer"),
             ssl_files=(found.get("sslrootcert", ""), found.get("sslcert", ""), found.get("sslkey", "")),
-            **{name: max(1, int(value)) if name in _COUNTS else value for name, value in numbers.items()},
+            pool=max(1, int(number(found, "pool", default=5))),
+            alone=max(1, int(number(found, "alone", default=4))),
+            connect=number(found, "connect", default=5),
+            statement=number(found, "statement", default=10),
+            lock=number(found, "lock", default=5),
+            idle=number(found, "idle", default=10),
         )
 
     @property
@@ -103,6 +106,7 @@ class PostgresSettings:
     def _server_settings(self) -> Mapping[str, str]:
         return {
             "application_name": "ticketkit",
+            "default_transaction_isolation": "read committed",  # what is read after a lock is as new as the lock
             "statement_timeout": _milliseconds(self.statement),
             "lock_timeout": _milliseconds(self.lock),
             "idle_in_transaction_session_timeout": _milliseconds(self.idle),
@@ -114,7 +118,9 @@ class PostgresSettings:
 
     def _ssl(self) -> ssl.SSLContext | str:
         root, certificate, key = self.ssl_files
-        if self.sslmode in ("disable", "prefer") and not any(self.ssl_files):
+        if self.sslmode in ("disable", "prefer"):
+            if any(self.ssl_files):
+                raise Misconfigured("sslrootcert, sslcert and sslkey need sslmode=require, verify-ca or verify-full.")
             return self.sslmode
         try:
             context = ssl.create_default_context(cafile=root or None)
@@ -123,13 +129,9 @@ class PostgresSettings:
         except OSError as error:
             raise Misconfigured(f"sslrootcert, sslcert or sslkey can't be used: {error}.") from error
         context.check_hostname = self.sslmode == "verify-full"
-        if self.sslmode not in ("verify-ca", "verify-full"):
+        if self.sslmode == "require" and not root:
             context.verify_mode = ssl.CERT_NONE
         return context
-
-
-_COUNTS: Final = ("pool", "alone")
-_NUMBERS: Final = (*_COUNTS, "connect", "statement", "lock", "idle")
 
 
 def _complete(parts: SplitResult) -> None:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
-from ticketkit.backends.spec import BackendKind
-from ticketkit.testing.conformance.bus.burials import Burials
-from ticketkit.testing.conformance.bus.carrying import Carrying
-from ticketkit.testing.conformance.bus.groups import Groups
-from ticketkit.testing.conformance.bus.members import Members
-from ticketkit.testing.conformance.bus.options import Options
-from ticketkit.testing.conformance.bus.outages import Outages
-from ticketkit.testing.conformance.bus.publishing import Publishing
-from ticketkit.testing.conformance.bus.retries import Retries
+if TYPE_CHECKING:
+    from ticketkit.testing.conformance.bus.conformance import BusConformance
 
 __all__ = ["BusConformance"]
 
+_MODULES: Final = {"BusConformance": "conformance"}
 
-class BusConformance(Publishing, Carrying, Groups, Retries, Burials, Members, Outages, Options):
-    """The promises of `ticketkit.backends.bus.Bus`: at least once, to each group, whoever dies.
 
-    Give the target a short lease (`?lease=1`, or `Target(lease=...)`): tests of consumers' deaths wait for its end.
-    """
-
-    KIND: ClassVar[BackendKind] = BackendKind.BUS
+def __getattr__(name: str) -> Any:
+    """Import a class when it is first asked for: child processes of the kit need no pytest."""
+    if name not in _MODULES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -62,17 +62,10 @@ class Groups(Conformance):
         """Each event goes to one member of a group, also when many publish and many receive at once."""
         sent = events(200 * stress)
         got: list[str] = []
-        async with listening(backend, 4) as members, anyio.create_task_group() as tasks:
-            for member in members:
-                tasks.start_soon(_collect, member, got)
-            async with anyio.create_task_group() as publishing:
-                for start in range(0, len(sent), 20):
-                    publishing.start_soon(backend.publish, sent[start : start + 20])
-            with anyio.move_on_after(15):
-                while len(got) < len(sent):  # noqa: ASYNC110 - four tasks fill it
-                    await anyio.sleep(0.01)
-            await anyio.sleep(0.1)
-            tasks.cancel_scope.cancel()
+        async with listening(backend, 4) as members, anyio.create_task_group() as publishing:
+            for start in range(0, len(sent), 20):
+                publishing.start_soon(backend.publish, sent[start : start + 20])
+            await _share(members, got, len(sent))
         assert sorted(got) == ids(sent)
 
     @promise()
@@ -164,10 +157,7 @@ class Groups(Conformance):
             await second.publish(sent[20:])
             assert ids(await take(near, 40)) == ids(await take(far, 40)) == ids(sent)
             got: list[str] = []
-            with anyio.move_on_after(1.5):
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(_collect, here, got)
-                    tasks.start_soon(_collect, there, got)
+            await _share([here, there], got, len(sent))
             assert sorted(got) == ids(sent)
 
 
@@ -176,6 +166,18 @@ async def _collect(member: Subscription, got: list[str]) -> None:
         for delivery in await member.receive(7):
             got.append(delivery.event.id)
             await delivery.ack()
+
+
+async def _share(members: list[Subscription], got: list[str], number: int) -> None:
+    """Let members receive until they have so many between them, and a moment longer."""
+    async with anyio.create_task_group() as tasks:
+        for member in members:
+            tasks.start_soon(_collect, member, got)
+        with anyio.move_on_after(15):
+            while len(got) < number:  # noqa: ASYNC110 - the tasks fill it
+                await anyio.sleep(0.01)
+        await anyio.sleep(0.1)
+        tasks.cancel_scope.cancel()
 
 
 async def _publish_later(bus: Bus) -> None:

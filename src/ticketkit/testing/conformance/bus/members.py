@@ -50,7 +50,7 @@ class Members(Conformance):
                 assert [got.attempt for got in found] == [1] * 5
                 await acknowledge(found)
 
-    @promise(needs=_SHARED)
+    @promise(needs=_SHARED, long=True)
     async def test_a_late_ack_of_a_frozen_consumer_is_void(self, backend: Bus, target: Target, lease: float) -> None:
         """A consumer that froze for longer than its lease ends nothing of whoever took over."""
         await known(backend, GROUP)
@@ -83,7 +83,7 @@ class Members(Conformance):
             held = await take(slow, 2)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(nothing, idle, "a living member holds it")
-                await nothing(far, "a living member holds it", seconds=2.5 * lease)
+                await nothing(far, "a living member holds it", seconds=2.2 * lease)
             await held[0].ack()
             await held[1].retry(0)
             (again,) = await take(slow)

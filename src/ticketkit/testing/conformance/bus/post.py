@@ -24,7 +24,7 @@ OTHER: Final = "expiration"
 
 WITHIN: Final = 10.0
 """Seconds in which an event that may be delivered has to come."""
-QUIET: Final = 0.4
+QUIET: Final = 0.3
 """Seconds without a delivery that count as none: longer than a backend's polling of what other processes did."""
 
 

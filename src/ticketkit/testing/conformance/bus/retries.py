@@ -44,7 +44,7 @@ class Retries(Conformance):
             await backend.publish(events(3))
             await acknowledge(await take(member, 3))
         async with backend.subscribe(GROUP, [ORDER]) as member:
-            await nothing(member, "it was acknowledged", seconds=min(lease, 1) + 0.4)
+            await nothing(member, "it was acknowledged", seconds=min(lease, 1) + 0.3)
 
     @promise()
     async def test_a_retry_comes_again(self, backend: Bus) -> None:
@@ -67,9 +67,9 @@ class Retries(Conformance):
             await backend.publish([sent])
             (got,) = await take(member)
             start = time.monotonic()
-            await got.retry(1.2)
+            await got.retry(0.8)
             (again,) = await take(member)
-            assert time.monotonic() - start >= 1.2 - ROUNDING
+            assert time.monotonic() - start >= 0.8 - ROUNDING
             assert again.event == sent
             await again.ack()
 
@@ -80,10 +80,10 @@ class Retries(Conformance):
             await backend.publish(events(1))
             (got,) = await take(member)
             start = time.monotonic()
-            await got.retry(1)
+            await got.retry(0.7)
         async with backend.subscribe(GROUP, [ORDER]) as member:
             (again,) = await take(member)
-            assert time.monotonic() - start >= 1 - ROUNDING
+            assert time.monotonic() - start >= 0.7 - ROUNDING
             assert again.attempt == 2
             await again.ack()
 
@@ -218,10 +218,10 @@ class Retries(Conformance):
             await bus.publish(events(1))
             (got,) = await take(member)
             start = time.monotonic()
-            await got.retry(1)
+            await got.retry(0.7)
         async with opener() as bus, bus.subscribe(GROUP, [ORDER]) as member:
             (again,) = await take(member)
-            assert time.monotonic() - start >= 1 - ROUNDING
+            assert time.monotonic() - start >= 0.7 - ROUNDING
             assert again.attempt == 2
             await again.ack()
 

@@ -40,8 +40,8 @@ async def hold_through_a_freeze(bus: Bus, say: Say, group: str, seconds: float) 
     """Receive one, notice when this process was frozen for a while, and acknowledge it then: too late."""
     async with bus.subscribe(group, [ORDER]) as member:
         (held,) = await member.receive(1)
+        last = time.monotonic()  # before it is said: whoever hears it freezes us at once
         say(held.event.id)
-        last = time.monotonic()
         while time.monotonic() - last < seconds:
             last = time.monotonic()
             await anyio.sleep(0.02)

@@ -20,7 +20,7 @@ class Tokens:
 
     Attributes:
         accepted: Its money is held at once.
-        declined: Each token that is declined, with the code of its `Declined`.
+        declined: Tokens that are declined, at least one, each with the code of its `Declined`.
         action: The buyer has to act first; None where there is none, or no buyer ever has to.
         pending: The bank decides later; None where there is none, or the bank always decides at once.
     """

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
-from ticketkit.backends.spec import BackendKind
-from ticketkit.testing.conformance.storage.atomicity import StorageAtomicity
-from ticketkit.testing.conformance.storage.decisions import StorageDecisions
-from ticketkit.testing.conformance.storage.entities import StorageEntities
-from ticketkit.testing.conformance.storage.outbox import StorageOutbox
-from ticketkit.testing.conformance.storage.own_tables import OwnTable, StorageOwnTables
-from ticketkit.testing.conformance.storage.processes import StorageProcesses
-from ticketkit.testing.conformance.storage.races import StorageRaces
-from ticketkit.testing.conformance.storage.reads import StorageReads, StorageWatch
+if TYPE_CHECKING:
+    from ticketkit.testing.conformance.storage.conformance import StorageConformance
+    from ticketkit.testing.conformance.storage.own_tables import OwnTable
 
 __all__ = ["OwnTable", "StorageConformance"]
 
+_MODULES: Final = {"OwnTable": "own_tables", "StorageConformance": "conformance"}
 
-class StorageConformance(
-    StorageDecisions,
-    StorageRaces,
-    StorageAtomicity,
-    StorageProcesses,
-    StorageOwnTables,
-    StorageOutbox,
-    StorageReads,
-    StorageWatch,
-    StorageEntities,
-):
-    """The tests of a storage backend. Subclass it, and give it the fixture `target`.
 
-    One that declares `own_tables` also gives it the fixture `own_table`.
-    """
-
-    KIND: ClassVar[BackendKind] = BackendKind.STORAGE
+def __getattr__(name: str) -> Any:
+    """Import a class when it is first asked for: child processes of the kit need no pytest."""
+    if name not in _MODULES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -33,7 +33,7 @@ _DO_MANY: Final = f"{do_many.__module__}:{do_many.__name__}"
 class StorageAtomicity(Conformance):
     """State, event, mark and answer are committed together, over kills and cut connections."""
 
-    @promise(needs=[Capability.DURABLE])
+    @promise(needs=[Capability.DURABLE], limit=60)
     async def test_death_before_the_commit_leaves_nothing(self, target: Target, opener: Opener) -> None:
         """A process that is killed after deciding, or after writing, but before its commit leaves no trace."""
         for checkpoint in CHECKPOINTS[:2]:
@@ -42,7 +42,7 @@ class StorageAtomicity(Conformance):
                 assert await effects(backend, checkpoint) == 0, f"killed at {checkpoint}, and something was written"
                 await _repeat(backend, checkpoint)
 
-    @promise(needs=[Capability.DURABLE])
+    @promise(needs=[Capability.DURABLE], limit=60)
     async def test_death_after_the_commit_leaves_all(self, target: Target, opener: Opener) -> None:
         """A process that is killed right after its commit, before anybody is told, leaves all of it."""
         checkpoint = CHECKPOINTS[2]
@@ -51,17 +51,17 @@ class StorageAtomicity(Conformance):
             assert await effects(backend, checkpoint) == 1, f"killed at {checkpoint}, and it is gone"
             await _repeat(backend, checkpoint)
 
-    @promise(needs=[Capability.DURABLE])
+    @promise(needs=[Capability.DURABLE], limit=60)
     async def test_what_was_answered_survives_the_kill(self, target: Target, opener: Opener) -> None:
         """Of a process that is killed under load all that it answered is there, and the rest wholly or not at all."""
         await _kill_under_load(target, opener, "kill", after=12, seed=1)
 
-    @promise(needs=[Capability.DURABLE], long=True, limit=80)
+    @promise(needs=[Capability.DURABLE], long=True, limit=120)
     async def test_kills_at_random_moments_leave_all_or_nothing(
         self, target: Target, opener: Opener, stress: int
     ) -> None:
         """The same at many random moments, one kill after the other on the same data."""
-        for seed in range(8 * stress):
+        for seed in range(6 * stress):
             await _kill_under_load(target, opener, f"kill-{seed}", after=seed * 17 % 60, seed=seed)
 
     @promise(network=True, limit=60)
@@ -73,7 +73,8 @@ class StorageAtomicity(Conformance):
     @promise(network=True, limit=60)
     async def test_a_lost_commit_answer_has_one_effect(self, target: Target, opener: Opener, proxy: Proxy) -> None:
         """When the answer to COMMIT is lost, the caller gets the truth or `OutcomeUnknown`, and there is one effect."""
-        await _cut_at(target, opener, proxy, CHECKPOINTS[1], swallow=True)
+        for round_ in range(3):
+            await _cut_at(target, opener, proxy, CHECKPOINTS[1], swallow=True, round_=round_)
 
     @promise(network=True, limit=60)
     async def test_a_server_that_is_away_is_unavailable(self, target: Target, opener: Opener, proxy: Proxy) -> None:
@@ -177,16 +178,18 @@ async def _kill_under_load(target: Target, opener: Opener, name: str, *, after: 
         worker.kill()
         await worker.ended()
         answered = {told for told in worker.told if told != "begun"}
-    tried = [f"{name}-{number}" for number in range(max(answered) + 8)]
+    tried = [f"{name}-{number}" for number in range(max(answered, default=0) + 8)]
     async with opener() as backend:
         done = {one: await effects(backend, one) for one in tried}
-        assert {done[f"{name}-{number}"] for number in answered} == {1}, "an answered command is gone"
+        assert {done[f"{name}-{number}"] for number in answered} <= {1}, "an answered command is gone"
         assert set(done.values()) <= {0, 1}
         assert await _events(backend, tried) == done, "events and effects disagree"
 
 
-async def _cut_at(target: Target, opener: Opener, proxy: Proxy, checkpoint: str, *, swallow: bool) -> None:
-    name = f"{checkpoint}-{'lost' if swallow else 'cut'}"
+async def _cut_at(
+    target: Target, opener: Opener, proxy: Proxy, checkpoint: str, *, swallow: bool, round_: int = 0
+) -> None:
+    name = f"{checkpoint}-{'lost' if swallow else 'cut'}-{round_}"
     armed = False
 
     def reached(found: str) -> None:
@@ -199,7 +202,11 @@ async def _cut_at(target: Target, opener: Opener, proxy: Proxy, checkpoint: str,
                 proxy.cut()
 
     async with opener(target.through(proxy.port), checkpoint=reached) as backend:
-        await Bazaar(backend).count("ready")
+        # What a driver asks the server before it first sends a statement must not be what is lost.
+        for number in range(6):
+            await take_effect(backend, f"{name}-ready-{number}")
+        await together(take_effect(backend, f"{name}-ready-{number}") for number in range(6, 12))
+        swallowed = proxy.swallowed
         armed = True
         result: Answer | Exception | None = None
 
@@ -210,7 +217,7 @@ async def _cut_at(target: Target, opener: Opener, proxy: Proxy, checkpoint: str,
         async with anyio.create_task_group() as group:
             group.start_soon(ask)
             if swallow:
-                await until(_told(lambda: proxy.swallowed > 0), what="the server answered into the void")
+                await until(_told(lambda: proxy.swallowed > swallowed), what="the server answered into the void")
                 proxy.mend()
         assert not armed, f"the storage never called context.checkpoint({checkpoint!r})"
         async with opener() as direct:
@@ -220,7 +227,7 @@ async def _cut_at(target: Target, opener: Opener, proxy: Proxy, checkpoint: str,
             elif isinstance(result, Exception):
                 assert isinstance(result, OutcomeUnknown), repr(result)
             else:
-                assert done == 1, "it said that it was done, and it was not"
+                assert done == 1, f"it said that it was done, and it had {done} effects"
 
         async def again() -> bool:
             (found,) = await together([take_effect(backend, name)])

@@ -92,7 +92,7 @@ class StorageProcesses(Conformance):
                     await anyio.sleep(0.1)
                     await Bazaar(two).tell()
 
-    @promise(needs=SHARED)
+    @promise(needs=SHARED, long=True, limit=60)
     async def test_processes_sell_a_ticket_once(self, target: Target, opener: Opener, stress: int) -> None:
         """Buyers in two real processes who race for the same tickets get each of them once."""
         async with opener() as backend:
@@ -107,7 +107,7 @@ class StorageProcesses(Conformance):
             assert sorted(id for id, _ in sold) == sorted(ids)
             assert dict(sold) == dict(zip(ids, await bazaar.of_orders(ids), strict=True))
 
-    @promise(needs=SHARED)
+    @promise(needs=SHARED, limit=60)
     async def test_a_late_commit_s_event_is_not_skipped(self, target: Target, opener: Opener) -> None:
         """An event whose commit comes late, after events that began later were published, is still claimed."""
         async with opener() as backend, Worker(BackendKind.STORAGE, target, _HOLD, "late", _HELD) as worker:
@@ -122,7 +122,7 @@ class StorageProcesses(Conformance):
             totals = await backend.totals()
             assert totals.unpublished == 0, "an event waits that no relay ever gets"
 
-    @promise(needs=SHARED)
+    @promise(needs=SHARED, long=True, limit=60)
     async def test_what_another_process_shares_does_not_change(self, target: Target, opener: Opener) -> None:
         """What a decision of one process only reads is not changed by another process before it has committed."""
         async with opener() as backend:
@@ -134,7 +134,7 @@ class StorageProcesses(Conformance):
                 waited = time.monotonic() - began
                 assert await worker.hear() == [2] or waited > _HELD / 2, "it was changed under a running decision"
 
-    @promise(needs=SHARED)
+    @promise(needs=SHARED, long=True, limit=60)
     async def test_a_dead_process_s_lease_is_taken_over(self, target: Target, opener: Opener) -> None:
         """Events that a relay process held when it was killed are another's once its lease ran out."""
         async with opener() as backend:
@@ -170,7 +170,7 @@ class StorageProcesses(Conformance):
             bazaar = Bazaar(backend)
             assert await worker.hear() == "held"
             worker.freeze()
-            with anyio.fail_after(5):
+            with anyio.fail_after(8):
                 for number in range(20):
                     await bazaar.count(f"free-{number}")
                 await bazaar.tell(3)

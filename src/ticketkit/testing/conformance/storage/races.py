@@ -12,6 +12,7 @@ from ticketkit.testing.conformance.conformance import Conformance
 from ticketkit.testing.conformance.promise import promise
 from ticketkit.testing.conformance.storage.bazaar import Bazaar, command, count_up, counted_up
 from ticketkit.testing.conformance.storage.together import sorted_out, together
+from ticketkit.testing.conformance.storage.workers import take_effect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +47,17 @@ class StorageRaces(Conformance):
         assert await bazaar.counts("counter") == [number]
         versions = sorted(answer.one(Holds).version for answer in answers)
         assert versions == list(range(1, number + 1)), "each commit stamps the stored version + 1"
+
+    @promise()
+    async def test_each_decision_has_one_effect(self, backend: Storage, stress: int) -> None:
+        """Under load each decision is written once: one effect, one event, and its own answer."""
+        names = [f"effect-{number}" for number in range(40 * stress)]
+        answers, _ = sorted_out(await together(take_effect(backend, name) for name in names))
+        assert [answer.every(Holds)[0].id for answer in answers] == [f"{name}-a" for name in names]
+        bazaar = Bazaar(backend)
+        assert await bazaar.counts(*(f"{name}-b" for name in names)) == [1] * len(names)
+        subjects = [event.subject for event in await bazaar.publish()]
+        assert sorted(subjects) == sorted(f"ticket-{name}" for name in names)
 
     @promise()
     async def test_the_limit_of_a_buyer_who_was_never_seen_holds(self, backend: Storage, stress: int) -> None:

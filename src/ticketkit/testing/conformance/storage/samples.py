@@ -48,6 +48,7 @@ ODD: Final = (
 
 UNCHANGING: Final[dict[Kind, tuple[str, ...]]] = {
     "user": ("created_at",),
+    "email": ("user_id",),
     "session": ("user_id", "created_at"),
     "live_event": ("created_at",),
     "order": ("buyer_id", "created_at", "policy", "placed_until"),

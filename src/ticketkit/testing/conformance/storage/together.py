@@ -37,7 +37,9 @@ def sorted_out(results: Sequence[Any], *refusals: type[Exception]) -> tuple[list
         AssertionError: One failed with another error.
     """
     strange = [one for one in results if isinstance(one, BaseException) and not isinstance(one, refusals)]
-    assert not strange, f"{len(strange)} calls failed with what is no answer to them; the first: {strange[0]!r}"
+    if strange:
+        msg = f"{len(strange)} calls failed with what is no answer to them; the first: {strange[0]!r}"
+        raise AssertionError(msg) from strange[0]
     return (
         [one for one in results if not isinstance(one, Exception)],
         [one for one in results if isinstance(one, Exception)],

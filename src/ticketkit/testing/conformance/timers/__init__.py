@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
-from ticketkit.backends.spec import BackendKind
-from ticketkit.testing.conformance.timers.changes import Changes
-from ticketkit.testing.conformance.timers.claims import Claims
-from ticketkit.testing.conformance.timers.due import DueTimes
-from ticketkit.testing.conformance.timers.outages import Outages
+if TYPE_CHECKING:
+    from ticketkit.testing.conformance.timers.conformance import TimersConformance
 
 __all__ = ["TimersConformance"]
 
+_MODULES: Final = {"TimersConformance": "conformance"}
 
-class TimersConformance(DueTimes, Claims, Changes, Outages):
-    """The promises of `ticketkit.backends.timers.Timers`: never early, at least once, replaced and cancelled."""
 
-    KIND: ClassVar[BackendKind] = BackendKind.TIMERS
+def __getattr__(name: str) -> Any:
+    """Import a class when it is first asked for: child processes of the kit need no pytest."""
+    if name not in _MODULES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

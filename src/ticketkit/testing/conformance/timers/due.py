@@ -30,7 +30,7 @@ class DueTimes(Conformance):
     @promise()
     async def test_a_timer_is_never_early(self, backend: Timers) -> None:
         """No timer can be claimed before its due time, not even by a microsecond; at its time it can."""
-        dues = {f"order-{number}": ahead(0.3 + number * 0.041) for number in range(30)}
+        dues = {f"order-{number}": ahead(0.2 + number * 0.021) for number in range(30)}
         await schedule_all(backend, dues.items())
         left = dict(dues)
         with anyio.fail_after(15):
@@ -99,9 +99,10 @@ class DueTimes(Conformance):
         """`wait` returns about when the next timer is due."""
         await backend.schedule("soon", ahead(0.5))
         start = time.monotonic()
-        (timer,) = await claimed(backend, within=5)
+        while not (found := await backend.claim(1, LEASE)):
+            await backend.wait(8)
+        assert [timer.key for timer in found] == ["soon"]
         assert time.monotonic() - start < 2.5
-        await backend.done(timer)
 
     @promise()
     async def test_waiting_ends_at_its_time(self, backend: Timers) -> None:
@@ -119,9 +120,9 @@ class DueTimes(Conformance):
         await backend.schedule("held", ago(1))
         await backend.schedule("later", ahead(3600))
         await claimed(backend)
-        end, rounds = time.monotonic() + 1, 0
+        end, rounds = time.monotonic() + 0.6, 0
         while time.monotonic() < end:
-            await backend.wait(0.5)
+            await backend.wait(0.3)
             rounds += 1
         assert rounds < 50
 

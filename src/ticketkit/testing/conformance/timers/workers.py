@@ -29,12 +29,13 @@ async def schedule_and_claim(timers: Timers, say: Say, number: int, claims: int,
 
 
 async def work(timers: Timers, say: Say, lease: float) -> None:
-    """Schedule, claim and finish without end; say each key once it is kept, or removed."""
+    """Schedule, claim and finish without end; say each key once it is kept, before it is removed, and after."""
     for number in itertools.count():
         key = new_id()
         await timers.schedule(key, ago(1))
         say(["scheduled", key])
         if number % 3 == 2:
             for timer in await timers.claim(2, timedelta(seconds=lease)):
+                say(["ending", timer.key])
                 await timers.done(timer)
                 say(["done", timer.key])
