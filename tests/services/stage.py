@@ -151,6 +151,7 @@ class Stage:
         self.buses: dict[str, StageBus] = {}
         self.timers: dict[str, Any] = {}
         self.provider = FakePayments(self.clock, new_id)
+        self.provider.capabilities |= {Capability.DURABLE}  # as long as the stage, which outlives its marketplaces
         self._payers = 0
 
     def storage(self, name: str = "market") -> StageStorage:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import any_, delete, literal, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from ticketkit.backends.storage import Claimed, DeadEvent
 from ticketkit.events.envelope import Envelope
@@ -49,7 +50,7 @@ def claim(connection: Connection, now: datetime, *, limit: int, lease: timedelta
     mine_now = free.order_by(_BOX.free_at, _BOX.seq).limit(limit).with_for_update(skip_locked=True)
     rows = connection.execute(mine_now).all()
     if rows:
-        mine = update(TABLES["outbox"]).where(_BOX.seq.in_([row.seq for row in rows]))
+        mine = update(TABLES["outbox"]).where(_among(connection, _BOX.seq, [row.seq for row in rows]))
         connection.execute(mine.values(token=token, free_at=micros(now + lease)))
     return [Claimed(_envelope(row), row.attempts, token) for row in rows]
 
@@ -60,7 +61,7 @@ def mark_published(connection: Connection, now: datetime, claims: Sequence[Claim
     for claimed in claims:
         by_token.setdefault(claimed.token, []).append(claimed.event.id)
     for token, ids in by_token.items():
-        mine = update(TABLES["outbox"]).where(_BOX.id.in_(ids), _BOX.token == token)
+        mine = update(TABLES["outbox"]).where(_among(connection, _BOX.id, ids), _BOX.token == token)
         connection.execute(mine.values(token=None, free_at=None, published_at=micros(now)))
 
 
@@ -131,3 +132,11 @@ def _envelope(row: Any) -> Envelope:
         traceparent=row.traceparent,
         data=row.data.encode(),
     )
+
+
+def _among(connection: Connection, column: Column[Any], values: Sequence[Any]) -> ColumnElement[bool]:
+    """Whether a column has one of many values."""
+    if connection.dialect.name != "postgresql":
+        return column.in_(values)
+    # One parameter, and so one statement, however many there are: five hundred cost more than the update itself.
+    return column == any_(literal(list(values), ARRAY(column.type)))
