@@ -27,9 +27,12 @@ class Done:
 
     Attributes:
         reference: The provider's id of the object: of the payment, or of the refund.
+        taken: Of `authorize`: the money is not held, but taken already, by a method that can't do otherwise. It can't
+            be voided any more; only a refund gives it back.
     """
 
     reference: str
+    taken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +110,16 @@ class Notice:
     Attributes:
         id: The provider's id of the notice; the same for repeated deliveries.
         what: The provider's word for what happened.
-        reference: The payment it is about, if any.
+        reference: The payment it is about; None for a kind that is of no interest, which is kept and ignored.
+        charge_id: The charge that the payment was prepared for, where the notice says so: it may come before the
+            reference is on record.
         body: As received, for the record.
     """
 
     id: str
     what: str
     reference: str | None
+    charge_id: str | None = None
     body: str = field(default="", repr=False)
 
 
@@ -134,12 +140,12 @@ class PaymentProvider(Protocol):
     async def authorize(self, reference: str, *, token: str | None, key: str) -> Outcome:
         """Hold the money, with the token that the buyer's form gave (None: the form confirms by itself).
 
-        After a void it is `Declined`.
+        After a void it is `Declined`. A method that can only take money at once is `Done` with `taken`.
         """
         ...
 
     async def capture(self, reference: str, *, amount: Money, key: str) -> Outcome:
-        """Take the held money; never more than was authorized."""
+        """Take the held money; never more than was authorized. `Done` for what was taken at once."""
         ...
 
     async def void(self, reference: str, *, key: str) -> Outcome:
@@ -177,4 +183,13 @@ class InProcessWebhooks(Protocol):
 
     def deliver_to(self, receive: Receive) -> None:
         """Hand webhooks to `receive` from now on; one that raises counts as not delivered."""
+        ...
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """A provider with a budget of calls a second: a call waits for its turn."""
+
+    def wait_for(self, calls: int) -> float:
+        """Seconds until so many more calls would have had their turn, if they were asked for now."""
         ...

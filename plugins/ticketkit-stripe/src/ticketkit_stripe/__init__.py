@@ -1,0 +1,1 @@
+"""Payments of ticketkit by Stripe. The backend is selected by URL: `stripe:`."""

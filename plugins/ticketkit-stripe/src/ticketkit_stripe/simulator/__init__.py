@@ -1,0 +1,1 @@
+"""A Stripe of one's own: PaymentIntents, refunds, webhooks and books over HTTP, for tests and demonstrations."""
