@@ -83,7 +83,14 @@ SERVICES: Final[dict[ServiceName, Service]] = {
         Service(
             name=ServiceName.ORDERS,
             boundary=Boundary.INVENTORY,
-            says=(*ORDER_EVENTS, "ticket.locked", "ticket.unlocked", "ticket.sold", "ticket.released"),
+            says=(
+                *ORDER_EVENTS,
+                "ticket.locked",
+                "ticket.unlocked",
+                "ticket.sold",
+                "ticket.released",
+                "ticket.admitted",
+            ),
             hears=(*CHARGE_EVENTS, "order.expiration_due"),
         ),
         Service(
