@@ -46,6 +46,7 @@ class Service:
     broadcast: tuple[str, ...] = ("session.revoked",)
 
 
+SALE_EVENTS: Final = ("ticket.locked", "ticket.unlocked", "ticket.sold", "ticket.released", "ticket.admitted")
 ORDER_EVENTS: Final = (
     "order.created",
     "order.updated",
