@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import anyio
+import anyio.lowlevel
 
 from ticketkit.backends.errors import Unavailable
 
@@ -129,6 +130,7 @@ class Budget:
         heapq.heappush(self._queue, waiter)
         self._grant()
         try:
+            await anyio.lowlevel.checkpoint()
             while waiter.granted is None:
                 await (self._lead(waiter) if self._leader is None else waiter.wait())
         except BaseException:
