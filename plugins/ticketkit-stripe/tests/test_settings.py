@@ -9,6 +9,7 @@ from ticketkit.backends.errors import Misconfigured
 from ticketkit_stripe.plugin import ticketkit_backends
 from ticketkit_stripe.settings import API_VERSION, ENDPOINT_RATE, HOLDING, LIVE_RATE, SETTINGS, TEST_RATE, Settings
 
+OPTIONS = "PaymentIntentCreateParamsPaymentMethodOptions"
 TEST, LIVE = "sk_test_made4up", "rk_live_made4up"
 
 
@@ -66,9 +67,9 @@ def test_a_file_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_defaults_are_those_of_the_documentation() -> None:
     for key, rate in ((TEST, TEST_RATE), (LIVE, LIVE_RATE)):
-        settings = Settings.of(f"stripe:?key={key}")
-        assert settings.rate == rate
-        assert f"{rate:g} with a {'live' if settings.live else 'test'} key" in SETTINGS["rate"]
+        assert Settings.of(f"stripe:?key={key}").rate == rate
+        assert f"{rate:g} with a {'live' if key == LIVE else 'test'} key" in SETTINGS["rate"]
+    settings = Settings.of(f"stripe:?key={TEST}")
     assert f"default {ENDPOINT_RATE:g})" in SETTINGS["endpoint_rate"]
     assert f"default {settings.timeout:g})" in SETTINGS["timeout"]
     assert f"default {settings.connect_timeout:g})" in SETTINGS["connect_timeout"]
@@ -123,13 +124,10 @@ def test_version_and_methods_are_those_of_stripes_library() -> None:
 
     assert stripe.api_version == API_VERSION
     # What holds money has an option of its own for that; a terminal is not for the web.
-    options = params.PaymentIntentCreateParamsPaymentMethodOptions.__annotations__
+    types = {name.lower(): cls for name, cls in vars(params).items() if name.startswith(OPTIONS)}
     holding = {
         name
-        for name in options
-        if "capture_method"
-        in getattr(
-            params, f"PaymentIntentCreateParamsPaymentMethodOptions{name.title().replace('_', '')}", dict
-        ).__dict__.get("__annotations__", {})
+        for name in params.PaymentIntentCreateParamsPaymentMethodOptions.__annotations__
+        if "capture_method" in types[f"{OPTIONS}{name.replace('_', '')}".lower()].__annotations__
     }
     assert holding - {"card_present"} == HOLDING

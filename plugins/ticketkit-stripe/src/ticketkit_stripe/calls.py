@@ -29,6 +29,7 @@ import stripe
 from ticketkit.backends.errors import OutcomeUnknown, Refused, Unavailable
 from ticketkit_stripe.budget import Budget
 from ticketkit_stripe.settings import API_VERSION
+from ticketkit_stripe.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -61,15 +62,15 @@ class Rejected(Exception):
         message: For people.
         param: The parameter that it is about.
         status: Of HTTP: 400, 402 or 404.
-        replayed: Whether this answer was given before, and kept for its key.
+        final: Whether it is sure that nothing happened: a bank declined, or there is no such object.
     """
 
-    def __init__(self, error: Mapping[str, Any], *, status: int, replayed: bool) -> None:
+    def __init__(self, error: Mapping[str, Any], *, status: int) -> None:
         self.code = str(error.get("code") or error.get("type") or "invalid_request_error")
         self.decline_code: str | None = error.get("decline_code")
         self.message = str(error.get("message") or "")
         self.param: str | None = error.get("param")
-        self.status, self.replayed = status, replayed
+        self.status, self.final = status, status != 400  # noqa: PLR2004
         super().__init__(f"{self.code}: {self.message}")
 
 
@@ -207,7 +208,7 @@ class Calls:
         if status == 409:  # noqa: PLR2004 - another call with this key is under way
             return _Failure(_Fate.UNKNOWN, "the same call is under way")
         if status in (400, 402, 404):
-            raise Rejected(said, status=status, replayed=replayed) from error
+            raise Rejected(said, status=status) from error
         if replayed:
             raise KeptFailure(f"{endpoint}: {status}") from error
         return _Failure(_Fate.UNKNOWN, f"it failed with {status}" if status else "its answer could not be read")
@@ -228,20 +229,17 @@ def _said(error: stripe.StripeError) -> Mapping[str, Any]:
 @asynccontextmanager
 async def calling(settings: Settings, clock: Clock) -> AsyncIterator[tuple[StripeClient, Calls]]:
     """Stripe's client, and what makes calls with it; nothing is sent yet."""
-    http = stripe.HTTPXClient(
-        timeout=httpx.Timeout(settings.timeout, connect=settings.connect_timeout, pool=settings.timeout),
-        allow_sync_methods=False,
-    )
+    transport = Transport(settings)
     client = stripe.StripeClient(
         settings.key,
         stripe_account=settings.account,
         stripe_version=API_VERSION,
         base_addresses={"api": settings.base},
         max_network_retries=0,
-        http_client=http,
+        http_client=transport,
     )
     try:
         yield client, Calls(settings, clock, Budget(clock, rate=settings.rate, endpoint_rate=settings.endpoint_rate))
     finally:
         with anyio.CancelScope(shield=True):
-            await http.close_async()  # type: ignore[no-untyped-call]
+            await transport.close_async()

@@ -191,12 +191,10 @@ class StripePayments:
             )
 
         async def given() -> Outcome | None:
-            if (known := await self._refund(reference, refund_id)) is not None:
-                return _same(known, amount)
-            self._check_settled(refund_id)
-            return None
+            known = await self._refund(reference, refund_id)
+            return None if known is None else _same(known, amount)
 
-        return await self._through(key, step, given)
+        return await self._through(key, step, given, slow=refund_id)
 
     async def retrieve(self, reference: str) -> ProviderCharge | None:
         if not _REFERENCE.fullmatch(reference):
@@ -222,30 +220,37 @@ class StripePayments:
         key: str,
         step: Callable[[str], Awaitable[Outcome | None]],
         books: Callable[[], Awaitable[Outcome | None]],
+        *,
+        slow: str | None = None,
     ) -> Outcome:
         """Take a step with a key, or with its next generation where what is kept for the key is not the truth.
 
         Args:
             step: Calls Stripe with a key; None when the answer says nothing.
             books: What Stripe's books say of the step; None when it was not taken, and can be.
+            slow: What is made by the step, where it may come into the books only after a failure was answered.
         """
         for generation in range(1, GENERATIONS + 1):
+            refusal: Rejected | None = None
             try:
-                outcome = await step(key if generation == 1 else f"{key}~{generation}")
+                if (outcome := await step(key if generation == 1 else f"{key}~{generation}")) is not None:
+                    return outcome
             except KeptFailure:
                 log.warning("Stripe keeps a failure for the key %s: its books are read", key)
             except Rejected as error:
-                if error.code != _UNEXPECTED:
-                    return reading.declined(error) if error.code != "resource_missing" else _missing(error)
-            else:
-                if outcome is not None:
-                    return outcome
+                if error.final:
+                    return _declined(error)
+                refusal = error
             try:
                 outcome = await books()
             except Rejected:
                 return _NO_SUCH_PAYMENT
             if outcome is not None:
                 return outcome
+            if refusal is not None and refusal.code != _UNEXPECTED:
+                return _declined(refusal)
+            if refusal is None and slow is not None:
+                self._check_settled(slow)
         raise OutcomeUnknown(f"Stripe's answers to the key {key} and its books do not agree yet.")
 
     async def _form(self, reference: str) -> Outcome:
@@ -374,8 +379,11 @@ def _ended(intent: Mapping[str, Any]) -> Outcome | None:
     return None
 
 
-def _missing(error: Rejected) -> Declined:
-    return _NO_SUCH_PAYMENT if error.param in (None, "intent", "payment_intent") else reading.declined(error)
+def _declined(error: Rejected) -> Declined:
+    """A refused call; one about a payment that is not there is told by a word of our own."""
+    if error.code == "resource_missing" and error.param in (None, "intent", "payment_intent"):
+        return _NO_SUCH_PAYMENT
+    return reading.declined(error)
 
 
 @asynccontextmanager
