@@ -57,6 +57,7 @@ PAGE: Final = 100
 _REFERENCE: Final = re.compile(r"pi_[A-Za-z0-9_]{1,250}")
 _UNEXPECTED: Final = "payment_intent_unexpected_state"
 _NO_SUCH_PAYMENT: Final = Declined("no_such_payment", "Stripe has no such payment.")
+_NO_SUCH_TOKEN: Final = Declined("invalid_token", "This is no token of Stripe's form.")
 _TOKEN: Final = re.compile(r"(tok|pm|ctoken)_[A-Za-z0-9_]{1,250}")
 
 log = logging.getLogger(__name__)
@@ -108,7 +109,7 @@ class StripePayments:
         if token is None:
             return await self._form(reference)
         if (params := _confirmed(self._settings, token)) is None:
-            return Declined("invalid_token", "This is no token of Stripe's form.")
+            return _NO_SUCH_TOKEN
 
         async def step(key: str) -> Outcome | None:
             intent = await self._calls.write(
@@ -380,10 +381,10 @@ def _ended(intent: Mapping[str, Any]) -> Outcome | None:
 
 
 def _declined(error: Rejected) -> Declined:
-    """A refused call; one about a payment that is not there is told by a word of our own."""
-    if error.code == "resource_missing" and error.param in (None, "intent", "payment_intent"):
-        return _NO_SUCH_PAYMENT
-    return reading.declined(error)
+    """A refused call; what is not there is told by words of our own."""
+    if error.code != "resource_missing":
+        return reading.declined(error)
+    return _NO_SUCH_PAYMENT if error.param in (None, "intent", "payment_intent") else _NO_SUCH_TOKEN
 
 
 @asynccontextmanager
