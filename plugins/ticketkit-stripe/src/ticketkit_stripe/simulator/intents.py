@@ -62,7 +62,6 @@ class Intents:
             raise unexpected_state(changed.shown(), "change", CONFIRMABLE)
         changed.amount = _amount(params.get("amount", changed.amount))
         changed.currency = _currency(params.get("currency", changed.currency))
-        changed.types = _types(params.get("payment_method_types", changed.types))
         self._set_capture(changed, params)
         changed.metadata = merged_metadata(changed.metadata, params.get("metadata", {}))
         changed.labels = changed.labels | read_labels(params)
@@ -141,12 +140,12 @@ class Intents:
 
     def _new(self, params: dict[str, Any]) -> Intent:
         id = self._books.new_id("pi")
-        given_types = params.get("payment_method_types")
+        given_types = params.get("allowed_payment_method_types")
         if given_types and "automatic_payment_methods" in params:
             raise Refusal(
-                "automatic_payment_methods and payment_method_types exclude each other.",
+                "automatic_payment_methods and allowed_payment_method_types exclude each other.",
                 code="parameters_exclusive",
-                param="payment_method_types",
+                param="allowed_payment_method_types",
             )
         intent = Intent(
             id=id,
@@ -177,9 +176,7 @@ class Intents:
             raise Refusal("It is manual, or left out.", param="payment_method_options[card][capture_method]")
         intent.card_capture = wanted or None
         if intent.capture_method == "manual":
-            if intent.automatic is None and any(type != CARD for type in intent.types):
-                raise _incompatible("Only cards can be captured later.", param="payment_method_types")
-            intent.types = [CARD]
+            intent.types = [CARD]  # others are left out silently
 
     def _given_method(self, params: dict[str, Any]) -> Method | None:
         if (id := params.get("payment_method")) is not None:
@@ -255,7 +252,7 @@ def _automatic(given: dict[str, Any] | None) -> dict[str, Any]:
     """Since 2023-08-16 they are on unless types are given (docs.stripe.com/upgrades)."""
     chosen = given or {"enabled": True}
     if not chosen["enabled"]:
-        raise Refusal("Give payment_method_types, then.", param="automatic_payment_methods[enabled]")
+        raise Refusal("Give allowed_payment_method_types, then.", param="automatic_payment_methods[enabled]")
     return {"allow_redirects": chosen.get("allow_redirects", "always"), "enabled": True}
 
 
@@ -273,10 +270,9 @@ def _currency(currency: str) -> str:
     return currency.lower()
 
 
-def _types(types: list[str]) -> list[str]:
-    for type in types:
-        if type not in methods.TYPES:
-            raise Refusal(
-                f"{type!r} is not activated.", code="payment_method_unactivated", param="payment_method_types"
-            )
-    return list(types)
+def _types(allowed: list[str]) -> list[str]:
+    """Those that the account has; the others are left out silently (changelog of 2026-07-29.dahlia)."""
+    found = [type for type in allowed if type in methods.TYPES]
+    if not found:
+        raise Refusal("None of the types is activated.", param="allowed_payment_method_types")
+    return found
