@@ -220,6 +220,7 @@ class Line:
 
     Attributes:
         ticket_id: The ticket that is bought; of a fee or tax, the ticket that it is for and is dropped with.
+        seller_id: Who listed the ticket; None of a fee or tax.
     """
 
     kind: LineKind = LineKind.TICKET
@@ -228,6 +229,7 @@ class Line:
     ticket_id: str | None = None
     event_id: str | None = None
     seat: str | None = None
+    seller_id: str | None = None
 
 
 class Extension(StrEnum):
@@ -315,9 +317,12 @@ class Charge(Kept):
         reference: The provider's id of it; None until it is prepared.
         token: What the buyer's form gave for it; never in an event.
         action: What the buyer has to do while `requires_action`; never in an event.
-        owes_void: The provider's object still has to be voided; set in the commit that gave the charge up.
+        taken: The provider took the money at once, and did not hold it: only a refund gives it back.
+        owes_void: The provider's object still has to be voided, or what was taken given back; set in the commit that
+            gave the charge up.
         due_at: When the reconciler looks after it; None when nothing is open.
         refunded: Sum of the refunds that are not failed, minor units.
+        given_back: Sum of those that are completed.
     """
 
     KIND: ClassVar[Kind] = "charge"
@@ -332,9 +337,11 @@ class Charge(Kept):
     reference: str | None = None
     token: str | None = None
     action: Mapping[str, Any] | None = None
+    taken: bool = False
     owes_void: bool = False
     due_at: datetime | None = None
     refunded: int = 0
+    given_back: int = 0
     refund_ids: tuple[str, ...] = ()
     created_at: datetime
     version: int = 0
@@ -343,7 +350,7 @@ class Charge(Kept):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refund(Kept):
-    """Money given back of a completed charge, all or part."""
+    """Money given back, all or part, of a completed charge, or of a failed one whose money was taken at once."""
 
     KIND: ClassVar[Kind] = "refund"
     id: str
@@ -366,6 +373,7 @@ class OrderCopy(Kept):
     Attributes:
         order_version: Version of the order that this is a copy of; older ones are ignored.
         charge_id: The charge that pins the order, as orders said.
+        sellers: Who listed its tickets, each once; empty when the event did not say.
         charges: All charges that payments began for it, oldest first.
         open_charge_id: The one that is not final; at most one.
     """
@@ -378,6 +386,7 @@ class OrderCopy(Kept):
     total: Money
     expires_at: datetime
     charge_id: str | None = None
+    sellers: tuple[str, ...] = ()
     order_version: int
     charges: tuple[str, ...] = ()
     open_charge_id: str | None = None
@@ -391,6 +400,7 @@ class Webhook(Kept):
     Attributes:
         id: `provider:event id`, so that the same delivery is stored once.
         reference: The provider's object that it is about.
+        charge_id: The charge that it is about, where the provider said so.
         outcome: None until it was applied, then what became of it.
     """
 
@@ -398,6 +408,7 @@ class Webhook(Kept):
     id: str
     provider: str
     reference: str | None
+    charge_id: str | None = None
     what: str
     body: str
     received_at: datetime

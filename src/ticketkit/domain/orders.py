@@ -187,13 +187,27 @@ def cancelled(state: State, order: Order, reason: CancelReason) -> Changes | Nee
     return _cancelled(state, order, reason)
 
 
-def completed(state: State, order: Order) -> Changes | Need:
-    """The changes that complete an order: tickets sold, holds lifted."""
+def completed(state: State, order: Order, *, released: bool = False) -> Changes | Need:
+    """The changes that complete an order: tickets sold (or `released`, when it is refunded already), holds lifted."""
     if need := state.missing(order_keys(order)):
         return need
     draft = _Draft(state)
     draft.sell(order)
+    if released:
+        draft.release(order)
     return draft.changes(answer=draft.order(order.id))
+
+
+def refunded(state: State, order: Order) -> Changes | Need:
+    """The changes for a completed order whose money was given back: the tickets that it still has are for sale again.
+
+    The order itself stays as it was: it was paid, and completed.
+    """
+    if need := state.missing(order_keys(order)):
+        return need
+    draft = _Draft(state)
+    draft.release(order)
+    return draft.changes(answer=order)
 
 
 def holds_all(state: State, order: Order) -> bool:
@@ -314,7 +328,12 @@ def _check_on_sale(state: State, event: LiveEvent, ticket: Ticket) -> None:
 
 def _line(ticket: Ticket) -> Line:
     return Line(
-        title=ticket.title, amount=ticket.price, ticket_id=ticket.id, event_id=ticket.event_id, seat=ticket.seat
+        title=ticket.title,
+        amount=ticket.price,
+        ticket_id=ticket.id,
+        event_id=ticket.event_id,
+        seat=ticket.seat,
+        seller_id=ticket.seller_id,
     )
 
 
@@ -359,6 +378,12 @@ class _Draft:
             if ticket.order_id == order.id:
                 self._put_ticket(replace(ticket, status=TicketStatus.SOLD), "ticket.sold")
         self._lift(order, order.ticket_ids)
+
+    def release(self, order: Order) -> None:
+        for id in order.ticket_ids:
+            ticket = self._ticket(id)
+            if ticket.status is TicketStatus.SOLD and ticket.order_id == order.id:
+                self._put_ticket(replace(ticket, status=TicketStatus.AVAILABLE, order_id=None), "ticket.released")
 
     def changes(self, *, answer: Order, tickets: bool = False) -> Changes:
         of_order = tuple(self._ticket(id) for id in answer.ticket_ids) if tickets else ()

@@ -14,6 +14,13 @@ class OnDecline(StrEnum):
     KEEP = "keep"
 
 
+class OnRefund(StrEnum):
+    """What a full refund does to the tickets of its order."""
+
+    RELEASE = "release"
+    KEEP = "keep"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """Rules of one order, resolved once, when it is placed.
@@ -26,6 +33,7 @@ class Policy:
         tickets_on_hold: Most tickets that a buyer has in open orders for one live event.
         own_tickets: Whether sellers may order what they list themselves.
         on_decline: What a declined payment does.
+        on_refund: What a full refund does: the tickets are for sale again, or stay sold.
     """
 
     hold: timedelta = timedelta(minutes=15)
@@ -35,3 +43,4 @@ class Policy:
     tickets_on_hold: int = 10
     own_tickets: bool = False
     on_decline: OnDecline = OnDecline.CANCEL
+    on_refund: OnRefund = OnRefund.RELEASE

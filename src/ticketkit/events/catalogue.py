@@ -125,6 +125,12 @@ class TicketSold(TicketState):
     NAME: ClassVar = "ticket.sold"
 
 
+class TicketReleased(TicketState):
+    """A sold ticket is for sale again: its order was refunded, and its policy says so."""
+
+    NAME: ClassVar = "ticket.released"
+
+
 class TicketWithdrawn(TicketState):
     """A ticket was taken off the market by its seller."""
 
@@ -140,6 +146,7 @@ class OrderLine(Shape):
     ticket_id: str | None = None
     event_id: str | None = None
     seat: str | None = None
+    seller_id: str | None = None
 
 
 class OrderState(Contract):
@@ -200,7 +207,7 @@ class OrderExpirationDue(Contract):
 
 
 class ChargeState(Contract):
-    """The public state of a charge."""
+    """The public state of a charge; `refunded` is what was given back of it so far."""
 
     order_id: str
     user_id: str
@@ -210,6 +217,7 @@ class ChargeState(Contract):
     declined: bool = False
     provider: str
     reference: str | None = None
+    refunded: Amount | None = None
 
 
 class ChargeCreated(ChargeState):
@@ -240,6 +248,12 @@ class ChargeFailed(ChargeState):
     """The charge is over without money: declined, voided or given up."""
 
     NAME: ClassVar = "charge.failed"
+
+
+class ChargeRefunded(ChargeState):
+    """Money of a charge was given back: `refunded` says how much in all."""
+
+    NAME: ClassVar = "charge.refunded"
 
 
 class RefundState(Contract):
@@ -283,6 +297,7 @@ CATALOGUE: tuple[type[Contract], ...] = (
     TicketLocked,
     TicketUnlocked,
     TicketSold,
+    TicketReleased,
     TicketWithdrawn,
     OrderCreated,
     OrderUpdated,
@@ -296,6 +311,7 @@ CATALOGUE: tuple[type[Contract], ...] = (
     ChargeAuthorized,
     ChargeCompleted,
     ChargeFailed,
+    ChargeRefunded,
     RefundCreated,
     RefundCompleted,
     RefundFailed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json
@@ -118,6 +119,7 @@ def _order_json(order: Order) -> dict[str, Any]:
                 "ticketId": line.ticket_id,
                 "eventId": line.event_id,
                 "seat": line.seat,
+                "sellerId": line.seller_id,
             }
             for line in order.lines
         ],
@@ -179,6 +181,7 @@ def _order(order: Order) -> dict[str, Any]:
             ticket_id=line.ticket_id,
             event_id=line.event_id,
             seat=line.seat,
+            seller_id=line.seller_id,
         )
         for line in order.lines
     )
@@ -195,4 +198,5 @@ def _charge(charge: Charge) -> dict[str, Any]:
         **_named(charge, "id version order_id status code declined provider reference"),
         "user_id": charge.buyer_id,
         "amount": _money(charge.amount),
+        "refunded": _money(replace(charge.amount, minor=charge.given_back)),
     }

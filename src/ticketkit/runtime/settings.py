@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ticketkit.backends.errors import Misconfigured
-from ticketkit.domain.policy import OnDecline, Policy
+from ticketkit.domain.policy import OnDecline, OnRefund, Policy
 from ticketkit.services.tokens import Keys
 
 DEVELOPMENT_KEY_ID: Final = "development"
@@ -67,6 +67,7 @@ class Settings(BaseSettings):
         tickets_per_order: Most tickets in one order.
         tickets_on_hold: Most tickets in a buyer's open orders for one live event.
         on_decline: What a declined payment does to its order: `cancel` or `keep`.
+        on_refund: What a full refund does to the tickets: `release` them for sale, or `keep` them sold.
         session_private_key: PEM, Ed25519; only where auth runs.
         session_public_keys: JSON object from key id to PEM.
         session_key_id: Of the private key.
@@ -93,6 +94,7 @@ class Settings(BaseSettings):
     tickets_per_order: int = Field(10, ge=1, le=1_000)
     tickets_on_hold: int = Field(10, ge=1, le=10_000)
     on_decline: OnDecline = OnDecline.CANCEL
+    on_refund: OnRefund = OnRefund.RELEASE
     session_private_key: SecretStr | None = None
     session_public_keys: Annotated[dict[str, str], NoDecode, BeforeValidator(_json)] = Field(default_factory=dict)
     session_key_id: str = "1"
@@ -141,6 +143,7 @@ class Settings(BaseSettings):
             tickets_per_order=self.tickets_per_order,
             tickets_on_hold=self.tickets_on_hold,
             on_decline=self.on_decline,
+            on_refund=self.on_refund,
         )
 
     def keys(self) -> Keys:

@@ -60,6 +60,7 @@ CHARGE_EVENTS: Final = (
     "charge.authorized",
     "charge.completed",
     "charge.failed",
+    "charge.refunded",
 )
 REFUND_EVENTS: Final = ("refund.created", "refund.completed", "refund.failed")
 
@@ -82,7 +83,7 @@ SERVICES: Final[dict[ServiceName, Service]] = {
         Service(
             name=ServiceName.ORDERS,
             boundary=Boundary.INVENTORY,
-            says=(*ORDER_EVENTS, "ticket.locked", "ticket.unlocked", "ticket.sold"),
+            says=(*ORDER_EVENTS, "ticket.locked", "ticket.unlocked", "ticket.sold", "ticket.released"),
             hears=(*CHARGE_EVENTS, "order.expiration_due"),
         ),
         Service(

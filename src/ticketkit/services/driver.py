@@ -128,6 +128,9 @@ class Driver:
             self._missed.discard(charge.id)
 
     async def _drive(self, charge: Charge, copy: OrderCopy) -> None:
+        if charge.provider != self._provider.name:
+            self._foreign(charge.id, charge.provider)
+            return
         left: Charge | None = charge
         while left is not None:
             left = await self._step(left, copy)
@@ -147,6 +150,9 @@ class Driver:
         refund = await self._one(Refund, refund_id)
         charge = await self._one(Charge, refund.charge_id)
         if refund.status is not RefundStatus.CREATED or charge.reference is None:
+            return
+        if charge.provider != self._provider.name:
+            self._foreign(refund_id, charge.provider)
             return
         key = f"{refund_id}:refund"
         try:
@@ -191,8 +197,12 @@ class Driver:
         Raises:
             Unavailable, OutcomeUnknown: The books can't be read now.
         """
-        waiting = charge.status in (ChargeStatus.CREATED, ChargeStatus.REQUIRES_ACTION)
-        found = await self._look(charge, charge.reference) if waiting and charge.reference is not None else None
+        found = None
+        if charge.reference is not None and charge.provider == self._provider.name:
+            if charge.status in (ChargeStatus.CREATED, ChargeStatus.REQUIRES_ACTION):
+                found = await self._look(charge, charge.reference)
+            elif charge.status is ChargeStatus.FAILED and not charge.owes_void and not charge.refund_ids:
+                found = await self._look_for_money(charge, charge.reference)
         await self.drive(found or charge)
 
     async def _reconcile_charge(self, charge: Charge) -> None:
@@ -259,10 +269,17 @@ class Driver:
         found = await self._provider.retrieve(reference)
         return None if found is None else await self._note(charge, _outcome(found))
 
+    async def _look_for_money(self, charge: Charge, reference: str) -> Charge | None:
+        """A failed charge that owes nothing should have no money at the provider; what it has is owed from now on."""
+        found = await self._provider.retrieve(reference)
+        if found is None or found.status not in (ProviderStatus.AUTHORIZED, ProviderStatus.CAPTURED):
+            return None
+        return await self._note(charge, _outcome(found))
+
     async def _note(self, charge: Charge, outcome: Outcome) -> Charge | None:
         match outcome:
-            case Done():
-                return await self._commit(charge, lambda s: payments.authorized(s, charge.id))
+            case Done(taken=taken):
+                return await self._commit(charge, lambda s: payments.authorized(s, charge.id, taken=taken))
             case Declined(code):
                 return await self._commit(charge, lambda s: payments.declined(s, charge.id, code=code))
             case ActionRequired(action) if charge.status is ChargeStatus.CREATED:
@@ -270,6 +287,8 @@ class Driver:
         return None
 
     async def _capture(self, charge: Charge, reference: str) -> Charge | None:
+        if charge.taken:
+            return await self._commit(charge, lambda s: payments.captured(s, charge.id))
         outcome = await self._provider.capture(reference, amount=charge.amount, key=f"{charge.id}:capture")
         if isinstance(outcome, Pending):
             found = await self._provider.retrieve(reference)
@@ -284,9 +303,13 @@ class Driver:
         return None
 
     async def _void(self, charge: Charge, reference: str) -> Charge | None:
+        if charge.taken:
+            return await self._give_back(charge)
         outcome = await self._provider.void(reference, key=f"{charge.id}:void")
         if isinstance(outcome, Declined):
             found = await self._provider.retrieve(reference)
+            if found is not None and found.status is ProviderStatus.CAPTURED:
+                return await self._give_back(charge)
             if found is not None and found.status not in (ProviderStatus.VOID, ProviderStatus.DECLINED):
                 log.critical(
                     "charge %s was given up, but the provider refuses the void of what it has as %s: people must look",
@@ -299,6 +322,25 @@ class Driver:
         if isinstance(outcome, Done):
             return await self._commit(charge, lambda s: payments.voided(s, charge.id))
         return None
+
+    async def _give_back(self, charge: Charge) -> Charge | None:
+        """Refund what a failed charge has taken; the refund is driven on by itself."""
+        command = self._commands.ask("payments.drive", actor=None, fresh=1)
+        answer = await self._storage.decide(
+            Keys.of(Charge.key(charge.id)), lambda s: payments.give_back(s, command, charge.id), command
+        )
+        for refund in answer.every(Refund):
+            self.begin_refund(refund.id)
+        return None
+
+    def _foreign(self, id: str, provider: str) -> None:
+        log.error(
+            "%s was begun with the payment provider %s, and this process has %s: run one that has it",
+            id,
+            provider,
+            self._provider.name,
+            extra={"id": id, "provider": provider},
+        )
 
     async def _late(self, copy: OrderCopy) -> bool:
         now = await self._storage.now()
@@ -338,8 +380,10 @@ def _open(copy: OrderCopy) -> bool:
 
 def _outcome(found: ProviderCharge) -> Outcome:
     match found.status:
-        case ProviderStatus.AUTHORIZED | ProviderStatus.CAPTURED:
+        case ProviderStatus.AUTHORIZED:
             return Done(found.reference)
+        case ProviderStatus.CAPTURED:
+            return Done(found.reference, taken=True)
         case ProviderStatus.DECLINED | ProviderStatus.VOID:
             return Declined(found.code or found.status.value)
         case ProviderStatus.REQUIRES_ACTION:

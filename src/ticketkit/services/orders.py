@@ -10,7 +10,7 @@ from ticketkit.domain.decision import Changes, Command, Keys, Need, State
 from ticketkit.domain.entities import ChargeStatus, LiveEvent, Order, Ticket
 from ticketkit.domain.errors import NotFound
 from ticketkit.domain.money import Money
-from ticketkit.domain.policy import OnDecline, Policy
+from ticketkit.domain.policy import OnDecline, OnRefund, Policy
 from ticketkit.domain.settlement import ChargeNews
 from ticketkit.events.catalogue import ChargeState, OrderExpirationDue
 
@@ -136,6 +136,7 @@ class Orders:
             status=ChargeStatus(data.status),
             amount=Money(data.amount.minor, data.amount.currency),
             declined=data.declined,
+            given_back=data.refunded.minor if data.refunded else 0,
         )
         await self._storage.decide(
             Keys.of(Order.key(data.order_id)),
@@ -197,4 +198,5 @@ def strictest(policies: Sequence[Policy]) -> Policy:
         on_decline=OnDecline.CANCEL
         if any(policy.on_decline is OnDecline.CANCEL for policy in policies)
         else OnDecline.KEEP,
+        on_refund=OnRefund.KEEP if any(policy.on_refund is OnRefund.KEEP for policy in policies) else OnRefund.RELEASE,
     )

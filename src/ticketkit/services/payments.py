@@ -7,8 +7,11 @@ idempotency keys make it harmless when two do.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from ticketkit.backends.errors import Unavailable
+from ticketkit.backends.payments import Paced
 from ticketkit.domain import payments
 from ticketkit.domain.decision import Keys
 from ticketkit.domain.entities import (
@@ -44,6 +47,10 @@ ORDER_PATIENCE: Final = 1.0
 """Seconds that a completed payment waits for its order to be completed, too."""
 SETTLE_PATIENCE: Final = 10.0
 """Seconds that a payment waits for its charge to be decided; then it is answered as undecided."""
+CALLS: Final = 3
+"""Calls of the provider in a payment: prepare, authorize, capture."""
+NO_WAIT: Final = 1.0
+"""Seconds of waiting for the provider that are not worth a look at the order."""
 
 
 class Payments:
@@ -82,7 +89,9 @@ class Payments:
             NotFound: There is no such order of this buyer (its copy did not come within 2 s).
             OrderClosed: It is cancelled, expired or paid.
             Conflict: Another charge for it is open.
+            Unavailable: The provider has so much to do that the order would expire first; nothing was begun.
         """
+        await self._check_pace(order_id)
         try:
             charge = await self._begin(buyer_id, order_id, token, command_key)
         except NotFound:
@@ -115,6 +124,7 @@ class Payments:
         charge_id: str,
         *,
         actor: str | None,
+        seller_id: str | None = None,
         amount: Money | None = None,
         reason: str = "",
         command_key: str | None = None,
@@ -122,13 +132,23 @@ class Payments:
         """Give a completed charge back, all that is left or part; see `ticketkit.domain.payments.refund`.
 
         The refund is `created` when it is committed; the driver carries it out, at once if the provider answers.
+
+        Args:
+            charge_id: Of what.
+            actor: Who asks; part of the scope of `command_key`.
+            seller_id: The same, unless it is an operator: they have to be the seller of all its tickets.
+            amount: None for all that is left.
+            reason: For people.
+            command_key: The same key is one refund.
         """
         command = self._commands.ask(
             "payments.refund", actor=actor, key=command_key, request=[charge_id, str(amount), reason], fresh=1
         )
         answer = await self._storage.decide(
             Keys.of(Charge.key(charge_id)),
-            lambda state: payments.refund(state, command, charge_id=charge_id, amount=amount, reason=reason),
+            lambda state: payments.refund(
+                state, command, charge_id=charge_id, seller_id=seller_id, amount=amount, reason=reason
+            ),
             command,
         )
         refund = answer.one(Refund)
@@ -155,6 +175,7 @@ class Payments:
             expires_at=data.expires_at,
             charge_id=data.charge_id,
             version=data.version,
+            sellers=tuple(dict.fromkeys(line.seller_id for line in data.lines if line.seller_id)),
         )
         answer = await self._storage.decide(
             Keys.of(OrderCopy.key(data.id)),
@@ -198,6 +219,14 @@ class Payments:
     async def nudged(self) -> None:
         """Wait until there may be something to reconcile."""
         await self._driver.nudged()
+
+    async def _check_pace(self, order_id: str) -> None:
+        if not isinstance(self.provider, Paced) or (wait := self.provider.wait_for(CALLS)) < NO_WAIT:
+            return
+        copy = await self._copy(order_id)
+        if copy is not None and (await self._storage.now()) + timedelta(seconds=wait) >= copy.expires_at:
+            msg = "The payment provider takes no more calls before the order expires."
+            raise Unavailable(msg, retry_after=wait)
 
     async def _wait_for_copy(self, order_id: str) -> bool:
         """Whether the copy of the order came in time; False at once when too many wait."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from ticketkit.backends.errors import OutcomeUnknown, Unavailable
 from ticketkit.domain.decision import Changes, Keys, State
-from ticketkit.domain.entities import Webhook
+from ticketkit.domain.entities import Charge, Webhook
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,6 +81,7 @@ class Webhooks:
             id=f"{self._provider.name}:{notice.id}",
             provider=self._provider.name,
             reference=notice.reference,
+            charge_id=notice.charge_id,
             what=notice.what,
             body=notice.body,
             received_at=await self._storage.now(),
@@ -97,6 +98,9 @@ class Webhooks:
         if hook.reference is None:
             return "ignored"
         charge = await self._storage.charge_by_reference(hook.provider, hook.reference)
+        if charge is None and hook.charge_id is not None:  # it came before the reference was committed
+            found = (await self._storage.get([Charge.key(hook.charge_id)])).get(Charge.key(hook.charge_id))
+            charge = found if isinstance(found, Charge) and found.provider == hook.provider else None
         if charge is None:
             log.warning("webhook %s is about a charge that is not known", hook.id, extra={"webhook": hook.id})
             return "unknown charge"
