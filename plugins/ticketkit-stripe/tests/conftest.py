@@ -1,19 +1,22 @@
-"""A server that answers as a test tells it to, word for word: for what no real server does when it is asked to."""
+"""A server that answers as a test tells it to, word for word; and applications, served."""
 
 from __future__ import annotations
 
 import json
+import socket
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
 import anyio
 import pytest
+import uvicorn
 from anyio.abc import SocketAttribute, SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
+from starlette.applications import Starlette
 
 
 @dataclass(frozen=True)
@@ -121,3 +124,21 @@ async def wire() -> AsyncIterator[Wire]:
             group.start_soon(listener.serve, wire.serve)
             yield wire
             group.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _served(app: Starlette) -> AsyncIterator[int]:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+        async with anyio.create_task_group() as group:
+            group.start_soon(server.serve, [listening])
+            yield listening.getsockname()[1]
+            server.should_exit = True
+
+
+@pytest.fixture
+def served() -> Any:
+    """Serves an application on the loopback; gives its port."""
+    return _served

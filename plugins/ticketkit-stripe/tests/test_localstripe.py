@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ from urllib.parse import parse_qsl
 import anyio
 import httpx
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -176,24 +174,12 @@ class Translator:
 
 
 @pytest.fixture
-async def translator(address: str) -> AsyncIterator[Translator]:
+async def translator(address: str, served: Any) -> AsyncIterator[Translator]:
     translator = Translator(address)
-    async with _served(translator.app) as port:
+    async with served(translator.app) as port:
         translator.url = f"http://127.0.0.1:{port}"
         yield translator
     await translator.aclose()
-
-
-@asynccontextmanager
-async def _served(app: Starlette) -> AsyncIterator[int]:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen()
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
-        async with anyio.create_task_group() as group:
-            group.start_soon(server.serve, [listening])
-            yield listening.getsockname()[1]
-            server.should_exit = True
 
 
 @pytest.fixture

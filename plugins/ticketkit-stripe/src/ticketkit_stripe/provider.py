@@ -1,10 +1,11 @@
 """Stripe as ticketkit's payment provider: PaymentIntents whose money is held first, and taken later.
 
 What Stripe keeps for an idempotency key is not always the truth: a failure (5xx) is kept as well, and so is a refusal
-whose reason is gone. Then its books are read, and tell; where they say that nothing happened, the call is made with the
-key's next generation (`key~2`). That can't do anything twice: a PaymentIntent takes each step once, whatever key asks
-for it; a refund is looked for by its metadata first; and a PaymentIntent that was prepared twice moves no money, for
-nobody else has its reference.
+whose reason is gone. Then its books are read, and tell; where they say that nothing happened, the call is made with
+another key, the same for everybody for a while (`key~number of the half minute`): a key that is spent by an outage
+holds nothing up for longer than that. It can't do anything twice: a PaymentIntent takes each step once, whatever key
+asks for it; a refund is looked for by its metadata first; and a PaymentIntent that was prepared twice moves no money,
+for nobody else has its reference.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import logging
 import re
 from collections import OrderedDict
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -46,10 +46,12 @@ if TYPE_CHECKING:
     from ticketkit_stripe.calls import Calls
 
 CAPABILITIES: Final = frozenset({Capability.DURABLE, Capability.MULTI_PROCESS, Capability.SIGNED_TIME})
-GENERATIONS: Final = 4
-"""Most keys that one call is made with."""
-SETTLED: Final = timedelta(seconds=60)
-"""How long after a failure a refund that is not in the books counts as not made: Stripe may still be at it."""
+SPELL: Final = 30
+"""Seconds for which a call whose key is spent has the same second key."""
+REFUND_SPELL: Final = 300
+"""The same of a refund."""
+SETTLED: Final = 90
+"""Seconds that a refund at which Stripe failed has to appear before it is made anew: longer than any call takes."""
 REMEMBERED: Final = 10_000
 """Of how many payments the amount is remembered, so that a capture need not ask for it."""
 PAGE: Final = 100
@@ -224,20 +226,20 @@ class StripePayments:
         *,
         slow: str | None = None,
     ) -> Outcome:
-        """Take a step with a key, or with its next generation where what is kept for the key is not the truth.
+        """Take a step with a key, or with another where what is kept for the key is not the truth.
 
         Args:
             step: Calls Stripe with a key; None when the answer says nothing.
             books: What Stripe's books say of the step; None when it was not taken, and can be.
             slow: What is made by the step, where it may come into the books only after a failure was answered.
         """
-        for generation in range(1, GENERATIONS + 1):
+        for one in (key, f"{key}~{self._spell(slow)}"):
             refusal: Rejected | None = None
             try:
-                if (outcome := await step(key if generation == 1 else f"{key}~{generation}")) is not None:
+                if (outcome := await step(one)) is not None:
                     return outcome
             except KeptFailure:
-                log.warning("Stripe keeps a failure for the key %s: its books are read", key)
+                log.warning("Stripe keeps a failure for the key %s: its books are read", one)
             except Rejected as error:
                 if error.final:
                     return _declined(error)
@@ -250,9 +252,12 @@ class StripePayments:
                 return outcome
             if refusal is not None and refusal.code != _UNEXPECTED:
                 return _declined(refusal)
-            if refusal is None and slow is not None:
+            if slow is not None:
                 self._check_settled(slow)
         raise OutcomeUnknown(f"Stripe's answers to the key {key} and its books do not agree yet.")
+
+    def _spell(self, slow: str | None) -> int:
+        return int(self._clock.now().timestamp()) // (SPELL if slow is None else REFUND_SPELL)
 
     async def _form(self, reference: str) -> Outcome:
         """The buyer's form confirms by itself: what it needs for that, or how that went."""
@@ -299,11 +304,12 @@ class StripePayments:
             self._amounts.popitem(last=False)
 
     def _check_settled(self, refund_id: str) -> None:
+        """Let what Stripe failed at appear first, also where another process asked with the key of the last spell."""
         now = self._clock.now()
         since = self._doubts.setdefault(refund_id, now)
         while len(self._doubts) > REMEMBERED:
             self._doubts.popitem(last=False)
-        if now - since < SETTLED:
+        if (now - since).total_seconds() < SETTLED or now.timestamp() % REFUND_SPELL < SETTLED:
             raise OutcomeUnknown(f"Stripe failed at the refund {refund_id}, and may still make it.")
 
 
