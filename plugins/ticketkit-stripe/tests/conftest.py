@@ -39,7 +39,8 @@ class Wire:
 
     Attributes:
         answers: What comes next, for a method and a path: a JSON value with 200; a status and a JSON value, and
-            headers; `garbage` that is no JSON; or no answer, but to `hang up` or to `hang`. The last one stays.
+            headers; `garbage` that is no JSON; or no answer, but to `hang up`, to `hang` or to `trickle`. The last one
+            stays.
     """
 
     url: str = ""
@@ -91,6 +92,11 @@ class Wire:
                 return False
             case "hang":
                 await anyio.sleep_forever()
+            case "trickle":
+                await stream.send(b"HTTP/1.1 200 x\r\ncontent-length: 1000\r\n\r\n")
+                while True:
+                    await stream.send(b" ")
+                    await anyio.sleep(0.05)
             case "garbage":
                 await stream.send(_written(200, b"<html>", {}))
             case (int(status), value):

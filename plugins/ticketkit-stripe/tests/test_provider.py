@@ -170,6 +170,16 @@ async def test_the_amount_of_a_payment_is_asked_for_once(provider: StripePayment
     assert [asked.fields for asked in wire.of(CAPTURE)] == [{"amount_to_capture": "5000"}] * 2
 
 
+async def test_only_so_many_amounts_are_remembered(
+    provider: StripePayments, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ticketkit_stripe.provider.REMEMBERED", 2)
+    for number in range(4):
+        wire.answer(CREATE, wire.intent("requires_payment_method", id=f"pi_{number}"))
+        await prepare(provider)
+    assert list(provider._amounts) == ["pi_2", "pi_3"]
+
+
 async def test_what_can_not_be_captured_is_not_asked_for(provider: StripePayments, wire: Wire) -> None:
     wire.answer(READ, wire.intent())
     for amount in (Money(5001, "USD"), Money(5000, "EUR"), Money(0, "USD")):
@@ -286,6 +296,30 @@ async def test_what_stripe_does_not_know_is_not_there(provider: StripePayments, 
     for odd in ("", "pi_1/../../accounts", "pi_1?x=1", "ch_1", "pi_\n"):
         assert await provider.retrieve(odd) is None
     assert len(wire.asked) == asked
+
+
+async def test_a_payment_that_is_gone_from_the_books_is_not_there(provider: StripePayments, wire: Wire) -> None:
+    for path, call in ((CONFIRM, authorize), (CANCEL, void)):
+        wire.answer(path, error(500, None, REPLAYED))
+        outcome = await call(provider)
+        assert isinstance(outcome, Declined)
+        assert outcome.code == "no_such_payment"
+
+
+async def test_a_request_that_stripe_does_not_take_is_not_taken_for_nothing(
+    provider: StripePayments, wire: Wire
+) -> None:
+    wire.answer(READ, error(400, "parameter_unknown"))
+    with pytest.raises(Refused, match="parameter_unknown"):
+        await provider.retrieve("pi_1")
+
+
+async def test_what_stripe_can_not_charge_is_declined_and_not_asked_for(provider: StripePayments, wire: Wire) -> None:
+    amount = Money(5124, "KWD")
+    outcome = await provider.prepare(charge_id="c-1", order_id="o-1", amount=amount, key="k")
+    assert isinstance(outcome, Declined)
+    assert outcome.code == "amount_not_expressible"
+    assert wire.asked == []
 
 
 async def test_a_token_that_stripe_does_not_know_is_declined(provider: StripePayments, wire: Wire) -> None:
@@ -564,11 +598,26 @@ async def test_one_lost_answer_makes_the_whole_call_unknown(provider: StripePaym
         await prepare(provider)
 
 
-async def test_a_call_that_is_never_answered_ends_in_time(provider: StripePayments, wire: Wire) -> None:
-    wire.answer(CREATE, "hang")
+@pytest.mark.parametrize("trouble", ["hang", "trickle"])
+async def test_a_call_that_is_never_answered_ends_in_time(provider: StripePayments, wire: Wire, trouble: str) -> None:
+    wire.answer(CREATE, trouble)
     with pytest.raises(OutcomeUnknown):
         await prepare(provider)
     assert len(wire.asked) == 4
+
+
+@pytest.mark.parametrize(
+    ("first", "expected"), [("hang up", OutcomeUnknown), (error(429, "rate_limit"), Unavailable)], ids=["lost", "busy"]
+)
+async def test_a_call_without_another_turn_is_told_as_what_is_known_of_it(
+    wire: Wire, clock: Hasty, first: Any, expected: type[Exception]
+) -> None:
+    wire.answer(CREATE, first)
+    url = f"stripe:?key={KEY}&base={wire.url}&rate=0.01"
+    async with open_payments(url, Context(clock=clock)) as provider:
+        with pytest.raises(expected):
+            await prepare(provider)
+    assert len(wire.asked) == 1
 
 
 async def test_books_that_can_not_be_read_are_unavailable(provider: StripePayments, wire: Wire) -> None:

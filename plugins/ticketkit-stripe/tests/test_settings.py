@@ -1,6 +1,8 @@
 """What URL and environment say."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -97,6 +99,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
         (f"stripe:?key={TEST}&methods=card,ideal", "ideal: the buyer may be sent to a bank.*return_url"),
         (f"stripe:?key={TEST}&return_url=javascript:alert(1)", "that the buyer's browser can go to"),
         (f"stripe:?key={TEST}&rate=0", "above 0"),
+        (f"stripe:?key={TEST}&rate=fast", "above 0"),
         (f"stripe:?key={TEST}&timeout=inf", "above 0"),
     ],
 )
@@ -131,3 +134,11 @@ def test_version_and_methods_are_those_of_stripes_library() -> None:
         if "capture_method" in types[f"{OPTIONS}{name.replace('_', '')}".lower()].__annotations__
     }
     assert holding - {"card_present"} == HOLDING
+
+
+def test_stripe_is_imported_only_when_the_backend_opens() -> None:
+    look = (
+        "import sys, ticketkit_stripe.plugin as p; p.ticketkit_backends(); print({'stripe', 'httpx'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ticketkit.backends.errors import Misconfigured
@@ -57,9 +57,7 @@ HOLDING: Final = frozenset(_HOLDING.split())
 class _Environment(BaseSettings):
     """What the environment says."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
-    )
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", env_ignore_empty=True)
 
     secret_key: SecretStr | None = None
     secret_key_file: Path | None = None
@@ -114,7 +112,7 @@ class Settings:
         if unknown := found.keys() - SETTINGS.keys():
             known = ", ".join(SETTINGS)
             raise Misconfigured(f"{', '.join(sorted(unknown))}: no such parameter of stripe:. There are: {known}.")
-        environment = _environment()
+        environment = _Environment()
         key, live = _key(found.get("key") or _secret(environment.secret_key, environment.secret_key_file))
         return cls(
             key=key,
@@ -131,14 +129,6 @@ class Settings:
             timeout=_number(found, "timeout", default=10.0),
             connect_timeout=_number(found, "connect_timeout", default=5.0),
         )
-
-
-def _environment() -> _Environment:
-    try:
-        return _Environment()
-    except ValidationError as error:
-        names = ", ".join(sorted({f"{PREFIX}{line['loc'][0]}".upper() for line in error.errors(include_input=False)}))
-        raise Misconfigured(f"{names}: not to be read.") from None
 
 
 def _secret(value: SecretStr | None, file: Path | None) -> str | None:
