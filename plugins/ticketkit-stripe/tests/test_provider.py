@@ -208,7 +208,7 @@ async def test_without_a_token_the_form_is_given_its_secret_and_nothing_moves(
     assert await authorize(provider, None) == Done("pi_1")
 
 
-@pytest.mark.parametrize("more", ["&publishable_key=pk_test_1"], ids=["key"])
+@pytest.mark.parametrize("more", ["&publishable_key=pk_test_1&account=acct_1"], ids=["key"])
 async def test_three_d_secure_is_an_action_that_the_books_have_too(provider: StripePayments, wire: Wire) -> None:
     asks = {"type": "redirect_to_url", "redirect_to_url": {"url": "https://bank.example"}}
     wire.answer(CONFIRM, wire.intent("requires_action", next_action=asks))
@@ -217,6 +217,7 @@ async def test_three_d_secure_is_an_action_that_the_books_have_too(provider: Str
         "type": "stripe_next_action",
         "client_secret": "pi_1_secret_2",
         "publishable_key": "pk_test_1",
+        "account": "acct_1",
         "redirect_url": "https://bank.example",
     }
     assert await authorize(provider) == ActionRequired(action)

@@ -119,10 +119,10 @@ class StripePayments:
                 lambda: self._client.v1.payment_intents.confirm_async(reference, params, {"idempotency_key": key}),
             )
             self._remember(intent)
-            return reading.standing(intent, self._settings.publishable_key)
+            return reading.standing(intent, self._settings.client)
 
         async def standing() -> Outcome | None:
-            return reading.standing(await self._intent(reference), self._settings.publishable_key)
+            return reading.standing(await self._intent(reference), self._settings.client)
 
         return await self._through(key, step, standing)
 
@@ -206,7 +206,7 @@ class StripePayments:
             intent = await self._intent(reference)
         except Rejected:
             return None
-        found = reading.charge(intent, self._settings.publishable_key)
+        found = reading.charge(intent, self._settings.client)
         if found.refunded and found.captured < found.amount.minor:
             return reading.with_refunds(found, await self._refunds(reference))
         return found
@@ -265,9 +265,7 @@ class StripePayments:
             intent = await self._intent(reference)
         except Rejected:
             return _NO_SUCH_PAYMENT
-        return reading.standing(intent, self._settings.publishable_key) or reading.form(
-            intent, self._settings.publishable_key
-        )
+        return reading.standing(intent, self._settings.client) or reading.form(intent, self._settings.client)
 
     async def _intent(self, reference: str) -> dict[str, Any]:
         params: PaymentIntentRetrieveParams = {"expand": ["latest_charge"]}

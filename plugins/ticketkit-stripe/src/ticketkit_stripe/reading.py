@@ -1,7 +1,7 @@
 """What Stripe's objects say, in the words of the port.
 
 PaymentIntents are read as plain dicts, as an answer or the body of a webhook has them. Their states:
-docs.stripe.com/payments/paymentintents/lifecycle.
+docs.stripe.com/payments/paymentintents/lifecycle. `client` is what the buyer's client starts Stripe.js with.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def status(intent: Mapping[str, Any]) -> ProviderStatus:
     return found
 
 
-def standing(intent: Mapping[str, Any], publishable_key: str | None) -> Outcome | None:
+def standing(intent: Mapping[str, Any], client: Mapping[str, str]) -> Outcome | None:
     """The answer to an authorization, as the PaymentIntent is now; None when nobody has confirmed it yet."""
     outcome: Outcome | None = None
     match status(intent):
@@ -70,7 +70,7 @@ def standing(intent: Mapping[str, Any], publishable_key: str | None) -> Outcome 
         case ProviderStatus.CAPTURED:
             outcome = Done(intent["id"], taken=True)
         case ProviderStatus.REQUIRES_ACTION:
-            outcome = ActionRequired(action(intent, publishable_key))
+            outcome = ActionRequired(action(intent, client))
         case ProviderStatus.PENDING:
             outcome = Pending()
         case ProviderStatus.VOID:
@@ -80,14 +80,14 @@ def standing(intent: Mapping[str, Any], publishable_key: str | None) -> Outcome 
     return outcome
 
 
-def form(intent: Mapping[str, Any], publishable_key: str | None) -> ActionRequired:
+def form(intent: Mapping[str, Any], client: Mapping[str, str]) -> ActionRequired:
     """The buyer's form confirms by itself: what it needs."""
-    return ActionRequired(_action(FORM, intent, publishable_key))
+    return ActionRequired(_action(FORM, intent, client))
 
 
-def action(intent: Mapping[str, Any], publishable_key: str | None) -> dict[str, Any]:
+def action(intent: Mapping[str, Any], client: Mapping[str, str]) -> dict[str, Any]:
     """What the buyer's client needs to answer the bank's question."""
-    found = _action(NEXT_ACTION, intent, publishable_key)
+    found = _action(NEXT_ACTION, intent, client)
     if url := ((intent.get("next_action") or {}).get("redirect_to_url") or {}).get("url"):
         found["redirect_url"] = url
     return found
@@ -128,12 +128,12 @@ def captured(intent: Mapping[str, Any]) -> Money:
     return money(intent.get("amount_received") or _latest(intent).get("amount_captured") or 0, intent["currency"])
 
 
-def charge(intent: Mapping[str, Any], publishable_key: str | None) -> ProviderCharge:
+def charge(intent: Mapping[str, Any], client: Mapping[str, str]) -> ProviderCharge:
     """A line of the books, from a PaymentIntent with its `latest_charge` expanded.
 
     Of what was captured in part, Stripe's `amount_refunded` may have what was let go, too: see `with_refunds`.
     """
-    found, answer = status(intent), standing(intent, publishable_key)
+    found, answer = status(intent), standing(intent, client)
     taken = captured(intent).minor if found is ProviderStatus.CAPTURED else 0
     back = money(_latest(intent).get("amount_refunded") or 0, intent["currency"]).minor if taken else 0
     return ProviderCharge(
@@ -175,6 +175,5 @@ def _metadata(thing: Mapping[str, Any]) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _action(kind: str, intent: Mapping[str, Any], publishable_key: str | None) -> dict[str, Any]:
-    key = {} if publishable_key is None else {"publishable_key": publishable_key}
-    return {"type": kind, "client_secret": intent.get("client_secret"), **key}
+def _action(kind: str, intent: Mapping[str, Any], client: Mapping[str, str]) -> dict[str, Any]:
+    return {"type": kind, "client_secret": intent.get("client_secret"), **client}

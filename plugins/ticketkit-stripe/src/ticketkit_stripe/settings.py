@@ -98,6 +98,12 @@ class Settings:
     connect_timeout: float = 5.0
     base: str = BASE
 
+    @property
+    def client(self) -> dict[str, str]:
+        """What the buyer's client starts Stripe.js with: part of each action."""
+        given = {"publishable_key": self.publishable_key, "account": self.account}
+        return {name: value for name, value in given.items() if value is not None}
+
     @classmethod
     def of(cls, url: str) -> Settings:
         """Read a URL, and the environment for what it leaves out.
