@@ -61,6 +61,7 @@ class LiveEventState(Contract):
     on_sale_at: datetime | None = None
     owner_id: str
     status: LiveEventStatus
+    paused: bool = False
     extra: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -92,6 +93,7 @@ class TicketState(Contract):
     seat: str | None = None
     status: TicketStatus
     order_id: str | None = None
+    admitted_at: datetime | None = None
     extra: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -129,6 +131,12 @@ class TicketReleased(TicketState):
     """A sold ticket is for sale again: its order was refunded, and its policy says so."""
 
     NAME: ClassVar = "ticket.released"
+
+
+class TicketAdmitted(TicketState):
+    """The holder of a sold ticket was let in at the door."""
+
+    NAME: ClassVar = "ticket.admitted"
 
 
 class TicketWithdrawn(TicketState):
@@ -175,7 +183,7 @@ class OrderUpdated(OrderState):
 
 
 class OrderExtended(OrderState):
-    """The lock of an order was prolonged, since its payment began in time."""
+    """The lock of an order was prolonged: its payment began in time, or its buyer asked for more time."""
 
     NAME: ClassVar = "order.extended"
 
@@ -298,6 +306,7 @@ CATALOGUE: tuple[type[Contract], ...] = (
     TicketUnlocked,
     TicketSold,
     TicketReleased,
+    TicketAdmitted,
     TicketWithdrawn,
     OrderCreated,
     OrderUpdated,
