@@ -62,7 +62,7 @@ OPERATIONS: Final = (
         | _LABELS
         | _CONFIRM
         | {"amount", "automatic_payment_methods", "capture_method", "confirm", "confirmation_method", "currency"}
-        | {"payment_method_types"},
+        | {"allowed_payment_method_types"},
         "prepare",
     ),
     Operation(
@@ -79,7 +79,7 @@ OPERATIONS: Final = (
         "POST",
         f"{_INTENTS}/{{id}}",
         "PaymentIntentUpdateParams",
-        _EXPAND | _METHOD | _LABELS | {"amount", "capture_method", "currency", "payment_method_types"},
+        _EXPAND | _METHOD | _LABELS | {"amount", "capture_method", "currency", "allowed_payment_method_types"},
         "update",
     ),
     Operation(
