@@ -181,7 +181,7 @@ class Api:
             headers["Idempotency-Key"] = entry.key
         if answer.replayed:
             headers |= {"Idempotent-Replayed": "true", "Original-Request": answer.request}
-        return Response(json.dumps(answer.body, indent=2), answer.status, headers, "application/json")
+        return Response(json.dumps(answer.body), answer.status, headers, "application/json")
 
 
 def _secret_key(authorization: str) -> str:

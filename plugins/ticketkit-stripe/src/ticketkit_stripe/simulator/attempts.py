@@ -172,9 +172,15 @@ class Attempts:
     def _take(self, intent: Intent, charge: Charge) -> None:
         intent.status, intent.amount_received = "succeeded", intent.amount
         charge.captured, charge.amount_captured = True, intent.amount
-        charge.balance_transaction = self._books.move("capture", intent.id, intent.amount)
+        transaction = self._books.move("capture", intent.id, intent.amount)
+        later = intent.capture_method == "automatic_async"
+        charge.balance_transaction = None if later else transaction
         self._books.happened("charge.succeeded", charge)
         self._books.happened("payment_intent.succeeded", intent)
+        if later:
+            # The balance comes after the answer (docs.stripe.com/payments/payment-intents/asynchronous-capture).
+            charge.balance_transaction = transaction
+            self._books.happened("charge.updated", charge)
 
     def _charge(self, intent: Intent, method: Method) -> Charge:
         """The charge of this attempt: the one that has been pending, or a new one."""

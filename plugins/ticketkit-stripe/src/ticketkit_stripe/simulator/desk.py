@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
-from pydantic import TypeAdapter, ValidationError, validate_call
+from pydantic import ConfigDict, TypeAdapter, ValidationError, validate_call
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -22,6 +22,7 @@ from ticketkit_stripe.simulator.webhooks import Retries
 
 PREFIX: Final = "/_simulator"
 _STATEMENT: Final = TypeAdapter(Statement)
+_STRICT: Final = ConfigDict(extra="forbid")
 _PAGE: Final = """<!doctype html><title>A simulated bank</title>
 <h1>A simulated bank</h1>
 <p>Pay {amount} {currency}?</p>
@@ -41,7 +42,7 @@ class Desk:
             *(self.add_endpoint, self.roll_secrets, self.remove_endpoint),
             *(self.chaos, self.retries, self.release, self.settled, self.resend, self.emit, self.sign, self.send),
         )
-        self._verbs = {verb.__name__: validate_call(verb) for verb in verbs}
+        self._verbs = {verb.__name__: validate_call(verb, config=_STRICT) for verb in verbs}
 
     def routes(self) -> list[Route]:
         """Books, verbs, and the page of the bank."""

@@ -62,6 +62,7 @@ class Intents:
             raise unexpected_state(changed.shown(), "change", CONFIRMABLE)
         changed.amount = _amount(params.get("amount", changed.amount))
         changed.currency = _currency(params.get("currency", changed.currency))
+        changed.allowed = params.get("allowed_payment_method_types", changed.allowed)
         self._set_capture(changed, params)
         changed.metadata = merged_metadata(changed.metadata, params.get("metadata", {}))
         changed.labels = changed.labels | read_labels(params)
@@ -140,8 +141,8 @@ class Intents:
 
     def _new(self, params: dict[str, Any]) -> Intent:
         id = self._books.new_id("pi")
-        given_types = params.get("allowed_payment_method_types")
-        if given_types and "automatic_payment_methods" in params:
+        allowed = params.get("allowed_payment_method_types")
+        if allowed is not None and "automatic_payment_methods" in params:
             raise Refusal(
                 "automatic_payment_methods and allowed_payment_method_types exclude each other.",
                 code="parameters_exclusive",
@@ -155,8 +156,9 @@ class Intents:
             created=self._books.at(),
             capture_method="automatic_async",
             confirmation_method=params.get("confirmation_method", "automatic"),
-            types=_types(given_types) if given_types else list(methods.TYPES),
-            automatic=None if given_types else _automatic(params.get("automatic_payment_methods")),
+            types=[],
+            automatic=None if allowed is not None else _automatic(params.get("automatic_payment_methods")),
+            allowed=allowed,
             metadata=merged_metadata({}, params.get("metadata", {})),
             labels=read_labels(params),
         )
@@ -175,8 +177,7 @@ class Intents:
         if wanted not in {None, "", "manual"}:
             raise Refusal("It is manual, or left out.", param="payment_method_options[card][capture_method]")
         intent.card_capture = wanted or None
-        if intent.capture_method == "manual":
-            intent.types = [CARD]  # others are left out silently
+        intent.types = _types(intent)
 
     def _given_method(self, params: dict[str, Any]) -> Method | None:
         if (id := params.get("payment_method")) is not None:
@@ -240,6 +241,10 @@ def _incompatible(message: str, *, param: str) -> Refusal:
 def _check_return(intent: Intent, method: Method, params: dict[str, Any]) -> None:
     """Where the buyer may be sent to another site, Stripe asks for the way back, whether that happens or not."""
     open_to_all = intent.automatic is not None and intent.automatic["allow_redirects"] == "always"
+    if open_to_all and params.get("error_on_requires_action"):
+        raise Refusal("It is not for payment methods of any kind.", param="error_on_requires_action")
+    if params.get("off_session"):
+        return
     if (method.behaviour.redirects or open_to_all) and "return_url" not in params:
         raise Refusal(
             "The payment method may send the buyer to another site: give a return_url, or set"
@@ -249,7 +254,7 @@ def _check_return(intent: Intent, method: Method, params: dict[str, Any]) -> Non
 
 
 def _automatic(given: dict[str, Any] | None) -> dict[str, Any]:
-    """Since 2023-08-16 they are on unless types are given (docs.stripe.com/upgrades)."""
+    """On unless types are given (docs.stripe.com/changelog/2023-08-16/automatic-payment-methods)."""
     chosen = given or {"enabled": True}
     if not chosen["enabled"]:
         raise Refusal("Give allowed_payment_method_types, then.", param="automatic_payment_methods[enabled]")
@@ -270,9 +275,13 @@ def _currency(currency: str) -> str:
     return currency.lower()
 
 
-def _types(allowed: list[str]) -> list[str]:
-    """Those that the account has; the others are left out silently (changelog of 2026-07-29.dahlia)."""
-    found = [type for type in allowed if type in methods.TYPES]
+def _types(intent: Intent) -> list[str]:
+    """Those that fit; what is allowed and does not is left out without a word, as Stripe does it."""
+    found = [type for type in methods.TYPES if intent.allowed is None or type in intent.allowed]
+    if intent.capture_method == "manual":
+        found = [type for type in found if type == CARD]
+    if intent.automatic is not None and intent.automatic["allow_redirects"] == "never":
+        found = [type for type in found if not methods.redirects(type)]
     if not found:
-        raise Refusal("None of the types is activated.", param="allowed_payment_method_types")
+        raise Refusal("No payment method fits.", param="allowed_payment_method_types")
     return found

@@ -92,7 +92,11 @@ class Keys:
 
 def _in_use(key: str) -> Refusal:
     refusal = Refusal(
-        f"A call with key {key!r} is going on.", status=409, code="idempotency_key_in_use", unstarted=True
+        f"A call with key {key!r} is going on.",
+        status=409,
+        kind="idempotency_error",
+        code="idempotency_key_in_use",
+        unstarted=True,
     )
     refusal.headers["Stripe-Should-Retry"] = "true"
     return refusal

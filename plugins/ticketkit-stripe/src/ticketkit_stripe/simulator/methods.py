@@ -150,6 +150,11 @@ TYPES: Final = (CARD, *_TYPES)
 """The types of payment methods that the account accepts."""
 
 
+def redirects(type: str) -> bool:
+    """Whether methods of that type send the buyer to another site."""
+    return type in _TYPES and _TYPES[type].redirects
+
+
 def named(name: str, *, param: str = "payment_method") -> Behaviour:
     """What the test method of that name, or the card of that token, does.
 

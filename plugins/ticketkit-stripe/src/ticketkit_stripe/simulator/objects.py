@@ -17,7 +17,8 @@ class Intent:
 
     Attributes:
         automatic: `automatic_payment_methods`.
-        types: `payment_method_types`.
+        allowed: `allowed_payment_method_types`.
+        types: `payment_method_types`: what of these can be used.
         card_capture: `payment_method_options[card][capture_method]`.
         labels: Fields that are kept as given.
         method: The payment method.
@@ -33,6 +34,7 @@ class Intent:
     confirmation_method: str
     types: list[str]
     automatic: dict[str, Any] | None = None
+    allowed: list[str] | None = None
     card_capture: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     labels: dict[str, Any] = field(default_factory=dict)
@@ -58,6 +60,7 @@ class Intent:
         return {
             "id": self.id,
             "object": "payment_intent",
+            "allowed_payment_method_types": self.allowed and list(self.allowed),
             "amount": self.amount,
             "amount_capturable": self.amount_capturable,
             "amount_details": {"tip": {}},

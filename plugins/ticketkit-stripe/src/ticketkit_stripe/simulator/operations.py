@@ -79,7 +79,7 @@ OPERATIONS: Final = (
         "POST",
         f"{_INTENTS}/{{id}}",
         "PaymentIntentUpdateParams",
-        _EXPAND | _METHOD | _LABELS | {"amount", "capture_method", "currency"},
+        _EXPAND | _METHOD | _LABELS | {"amount", "capture_method", "currency", "allowed_payment_method_types"},
         "update",
     ),
     Operation(

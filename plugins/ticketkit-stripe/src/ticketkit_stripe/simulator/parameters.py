@@ -30,6 +30,10 @@ _CODES: Final = {
 }
 
 
+_RANK: Final = ("int_parsing", "missing", "extra_forbidden")
+"""What says most of what the caller did wrong comes last."""
+
+
 class Parameters:
     """The checks of each operation, built when it is first called: all of them would hold up the start."""
 
@@ -44,6 +48,8 @@ class Parameters:
         """
         for name in given.keys() & RequestOptions.__annotations__.keys():
             raise _refusal("extra_forbidden", (name,), "an option of the client, not a parameter")
+        if "payment_method_types" in given and operation.name.startswith("payment_intents."):
+            raise _types_are_gone()
         card_token = _take_card_token(given)
         try:
             checked = self._adapter(operation).validate_python(given)
@@ -98,8 +104,12 @@ def _translated(error: ValidationError, given: dict[str, Any]) -> Refusal:
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     # Of a union every member complains; what the caller did wrong is what goes deepest.
     found = [(problem, _real(problem["loc"], given, problem["type"])) for problem in problems]
-    worst, path = max(found, key=lambda pair: (pair[0]["type"] in _CODES, len(pair[1])))
+    worst, path = max(found, key=lambda pair: (_rank(pair[0]["type"]), len(pair[1])))
     return _refusal(worst["type"], path, worst["msg"])
+
+
+def _rank(kind: str) -> int:
+    return _RANK.index(kind) if kind in _RANK else -1
 
 
 def _real(location: tuple[str | int, ...], given: Any, kind: str) -> tuple[str | int, ...]:
@@ -113,6 +123,17 @@ def _real(location: tuple[str | int, ...], given: Any, kind: str) -> tuple[str |
             continue
         path.append(part)
     return tuple(path) or location[:1]
+
+
+def _types_are_gone() -> Refusal:
+    """Since endive (docs.stripe.com/changelog/endive/2026-09-30)."""
+    return Refusal(
+        "Payment method types are allowed, with allowed_payment_method_types, or excluded.",
+        code="payment_method_types_no_longer_supported",
+        param="payment_method_types",
+        unstarted=True,
+        violation=True,
+    )
 
 
 def _has(here: Any, part: str | int) -> bool:
