@@ -73,8 +73,8 @@ def test_defaults_are_those_of_the_documentation() -> None:
         assert f"{rate:g} with a {'live' if key == LIVE else 'test'} key" in SETTINGS["rate"]
     settings = Settings.of(f"stripe:?key={TEST}")
     assert f"default {ENDPOINT_RATE:g})" in SETTINGS["endpoint_rate"]
-    assert f"default {settings.timeout:g})" in SETTINGS["timeout"]
-    assert f"default {settings.connect_timeout:g})" in SETTINGS["connect_timeout"]
+    assert f"default {settings.timeout:g}; at most 30)" in SETTINGS["timeout"]
+    assert f"default {settings.connect_timeout:g}; at most 10)" in SETTINGS["connect_timeout"]
     assert f"default `{settings.methods[0]}`)" in SETTINGS["methods"]
     assert f"default `{settings.base}`)" in SETTINGS["base"]
 
@@ -100,7 +100,8 @@ def test_defaults_are_those_of_the_documentation() -> None:
         (f"stripe:?key={TEST}&return_url=javascript:alert(1)", "that the buyer's browser can go to"),
         (f"stripe:?key={TEST}&rate=0", "above 0"),
         (f"stripe:?key={TEST}&rate=fast", "above 0"),
-        (f"stripe:?key={TEST}&timeout=inf", "above 0"),
+        (f"stripe:?key={TEST}&timeout=31", "at most 30"),
+        (f"stripe:?key={TEST}&endpoint_rate=inf", "above 0"),
     ],
 )
 def test_what_is_wrong_is_said_and_no_secret_with_it(url: str, says: str) -> None:

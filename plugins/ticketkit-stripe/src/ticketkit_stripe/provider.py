@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, Final
 from ticketkit.backends.errors import OutcomeUnknown, Refused
 from ticketkit.backends.payments import Declined, Done, Outcome, Pending, ProviderCharge, ProviderStatus
 from ticketkit.backends.spec import Capability
-from ticketkit_stripe import reading
+from ticketkit_stripe import reading, requests
 from ticketkit_stripe.amounts import NotExpressible, money, to_stripe
 from ticketkit_stripe.calls import KeptFailure, Rejected, calling
-from ticketkit_stripe.settings import HOLDING, Settings
+from ticketkit_stripe.settings import Settings
 from ticketkit_stripe.webhooks import Verifier
 
 if TYPE_CHECKING:
@@ -31,13 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from stripe import StripeClient
-    from stripe.params import (
-        PaymentIntentConfirmParams,
-        PaymentIntentCreateParams,
-        PaymentIntentRetrieveParams,
-        RefundCreateParams,
-        RefundListParams,
-    )
+    from stripe.params import PaymentIntentRetrieveParams, RefundListParams
 
     from ticketkit.backends.clock import Clock
     from ticketkit.backends.payments import Notice
@@ -51,7 +45,7 @@ SPELL: Final = 30
 REFUND_SPELL: Final = 300
 """The same of a refund."""
 SETTLED: Final = 90
-"""Seconds that a refund at which Stripe failed has to appear before it is made anew: longer than any call takes."""
+"""Seconds that a refund at which Stripe failed has to appear before it is made anew: as long as any call may take."""
 REMEMBERED: Final = 10_000
 """Of how many payments the amount is remembered, so that a capture need not ask for it."""
 PAGE: Final = 100
@@ -60,7 +54,6 @@ _REFERENCE: Final = re.compile(r"pi_[A-Za-z0-9_]{1,250}")
 _UNEXPECTED: Final = "payment_intent_unexpected_state"
 _NO_SUCH_PAYMENT: Final = Declined("no_such_payment", "Stripe has no such payment.")
 _NO_SUCH_TOKEN: Final = Declined("invalid_token", "This is no token of Stripe's form.")
-_TOKEN: Final = re.compile(r"(tok|pm|ctoken)_[A-Za-z0-9_]{1,250}")
 
 log = logging.getLogger(__name__)
 
@@ -86,10 +79,9 @@ class StripePayments:
 
     async def prepare(self, *, charge_id: str, order_id: str, amount: Money, key: str) -> Outcome:
         try:
-            params = _prepared(self._settings, to_stripe(amount), amount.currency)
+            params = requests.preparation(self._settings, charge_id=charge_id, order_id=order_id, amount=amount)
         except NotExpressible as error:
             return Declined(error.code, str(error))
-        params["metadata"] = {reading.CHARGE_ID: charge_id, reading.ORDER_ID: order_id}
 
         async def step(key: str) -> Outcome:
             made = await self._calls.write(
@@ -110,7 +102,7 @@ class StripePayments:
             return _NO_SUCH_PAYMENT
         if token is None:
             return await self._form(reference)
-        if (params := _confirmed(self._settings, token)) is None:
+        if (params := requests.confirmation(self._settings, token)) is None:
             return _NO_SUCH_TOKEN
 
         async def step(key: str) -> Outcome | None:
@@ -174,7 +166,7 @@ class StripePayments:
             return _NO_SUCH_PAYMENT
         try:
             intent = await self._intent(reference)
-            params = _refunded(intent, refund_id, amount)
+            params = requests.refund(intent, refund_id, amount)
         except Rejected:
             return _NO_SUCH_PAYMENT
         except NotExpressible as error:
@@ -309,48 +301,6 @@ class StripePayments:
             self._doubts.popitem(last=False)
         if (now - since).total_seconds() < SETTLED or now.timestamp() % REFUND_SPELL < SETTLED:
             raise OutcomeUnknown(f"Stripe failed at the refund {refund_id}, and may still make it.")
-
-
-def _prepared(settings: Settings, units: int, currency: str) -> PaymentIntentCreateParams:
-    methods = list(settings.methods)
-    params: PaymentIntentCreateParams = {
-        "amount": units,
-        "currency": currency.lower(),
-        "capture_method": "manual",
-        "allowed_payment_method_types": methods,
-    }
-    if not HOLDING.issuperset(methods):
-        # An intent that is captured by hand refuses methods that can't be: those that can are told so by themselves.
-        options: Any = {method: {"capture_method": "manual"} for method in methods if method in HOLDING}
-        params["capture_method"] = "automatic"
-        if options:
-            params["payment_method_options"] = options
-    return params
-
-
-def _confirmed(settings: Settings, token: str) -> PaymentIntentConfirmParams | None:
-    """How a PaymentIntent is confirmed with what the buyer's form gave; None where that is nothing of Stripe's."""
-    found = _TOKEN.fullmatch(token)
-    params: PaymentIntentConfirmParams
-    match found and found[1]:
-        case "tok":
-            params = {"payment_method_data": {"type": "card", "card": {"token": token}}}  # type: ignore[typeddict-unknown-key]
-        case "pm":
-            params = {"payment_method": token}
-        case "ctoken":
-            params = {"confirmation_token": token}
-        case _:
-            return None
-    if settings.return_url is not None:
-        params["return_url"] = settings.return_url
-    return params
-
-
-def _refunded(intent: Mapping[str, Any], refund_id: str, amount: Money) -> RefundCreateParams:
-    if amount.currency.lower() != intent["currency"]:
-        raise NotExpressible("refund_exceeds_capture", f"It was not paid in {amount.currency}.")
-    metadata = {reading.REFUND_ID: refund_id, reading.CHARGE_ID: reading.charge_id(intent)}
-    return {"payment_intent": intent["id"], "amount": to_stripe(amount), "metadata": metadata}
 
 
 def _same(known: Mapping[str, Any], amount: Money) -> Outcome:

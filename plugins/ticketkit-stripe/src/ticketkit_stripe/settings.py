@@ -36,8 +36,8 @@ SETTINGS: Final = {
     "account": "The connected account that charges are made on (`acct_…`; default: the key's own).",
     "rate": "Calls a second of this process (default 80 with a live key, 20 with a test key).",
     "endpoint_rate": "Calls a second of one endpoint (default 20).",
-    "timeout": "Seconds to wait for an answer, after which it counts as lost (default 10).",
-    "connect_timeout": "Seconds to wait for a connection (default 5).",
+    "timeout": "Seconds to wait for an answer, after which it counts as lost (default 10; at most 30).",
+    "connect_timeout": "Seconds to wait for a connection (default 5; at most 10).",
     "base": f"Address of the API (default `{BASE}`); another is for simulators, and refused with a live key.",
 }
 """URL parameters, for `Backend.settings`."""
@@ -132,8 +132,8 @@ class Settings:
             **_methods(found),
             rate=_number(found, "rate", default=LIVE_RATE if live else TEST_RATE),
             endpoint_rate=_number(found, "endpoint_rate", default=ENDPOINT_RATE),
-            timeout=_number(found, "timeout", default=10.0),
-            connect_timeout=_number(found, "connect_timeout", default=5.0),
+            timeout=_number(found, "timeout", default=10.0, most=30.0),
+            connect_timeout=_number(found, "connect_timeout", default=5.0, most=10.0),
         )
 
 
@@ -222,11 +222,12 @@ def _methods(found: dict[str, str]) -> dict[str, Any]:
     return {"methods": methods, "return_url": return_url}
 
 
-def _number(found: dict[str, str], name: str, *, default: float) -> float:
+def _number(found: dict[str, str], name: str, *, default: float, most: float = 1e9) -> float:
     try:
         value = float(found.get(name, default))
     except ValueError:
         value = -1.0
-    if not 0 < value < float("inf"):
-        raise Misconfigured(f"{name}={found[name]}: it is a number above 0.")
+    if not 0 < value <= most:
+        limit = f" and at most {most:g}" if most < 1e9 else ""  # noqa: PLR2004 - which is no limit
+        raise Misconfigured(f"{name}={found[name]}: it is a number above 0{limit}.")
     return value
