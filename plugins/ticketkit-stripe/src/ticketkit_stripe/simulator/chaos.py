@@ -14,7 +14,9 @@ class Chaos:
         seed: Draws everything.
         copies: Least and greatest number of deliveries.
         spread: Each copy waits up to so many seconds, which shuffles them.
-        lost: Part of the events, from 0 to 1, that never arrive.
+        unwritten: Part of the events, from 0 to 1, that Stripe never writes down: no list has them
+            (docs.stripe.com/webhooks/handle-irrecoverable-events).
+        lost: Part of the events that never arrive; lists have them.
         held: Part of the events that wait until they are released.
         age: Seconds by which the `created` of a held event is put back: it comes that late.
     """
@@ -22,6 +24,7 @@ class Chaos:
     seed: int = 0
     copies: tuple[int, int] = (1, 1)
     spread: float = 0.0
+    unwritten: float = 0.0
     lost: float = 0.0
     held: float = 0.0
     age: int = 3600
@@ -44,7 +47,11 @@ class Planner:
 
     def __init__(self, chaos: Chaos) -> None:
         self.chaos = chaos
-        self._random = Random(chaos.seed)  # noqa: S311 - a failure is to be run again
+        self._random, self._omitting = Random(chaos.seed), Random(chaos.seed)  # noqa: S311 - to be run again
+
+    def omits(self) -> bool:
+        """Whether the next event is not written down."""
+        return self._omitting.random() < self.chaos.unwritten
 
     def plan(self) -> Plan:
         """Of the next event."""

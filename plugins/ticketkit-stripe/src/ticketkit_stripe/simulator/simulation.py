@@ -112,4 +112,11 @@ class Simulation:
 
     def deliver(self) -> None:
         """Send what has happened since the last time."""
-        self.sender.offer(self.engine.books.take_fresh())
+        books = self.engine.books
+        written = []
+        for event in books.take_fresh():
+            if self.sender.omits():
+                del books.events[event.id]
+            else:
+                written.append(event)
+        self.sender.offer(written)

@@ -93,6 +93,10 @@ class Sender:
     def chaos(self, chaos: Chaos) -> None:
         self._planner = Planner(chaos)
 
+    def omits(self) -> bool:
+        """Whether chaos leaves the next event out of the books."""
+        return self._planner.omits()
+
     def offer(self, events: Iterable[Event]) -> None:
         """Send these, as chaos allows."""
         for event, endpoint in itertools.product(events, tuple(self.endpoints.values())):
