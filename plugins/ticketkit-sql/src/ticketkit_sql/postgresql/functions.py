@@ -21,6 +21,9 @@ MISSED: Final = "TK002"
 SEED: Final = 7471
 """Of the hashes of names, so that they are not those of the app's own advisory locks."""
 
+_CHARGE: Final = (
+    "status code declined reference token action taken owes_void due_at refunded given_back refund_ids extra version"
+)
 KINDS: Final = {
     "user": ("users", "email password_hash roles extra version"),
     "email": ("emails", "user_id version"),
@@ -35,8 +38,7 @@ KINDS: Final = {
     ),
     "charge": (
         "charges",
-        "status code declined reference token action taken owes_void due_at refunded given_back refund_ids "
-        "extra version",
+        _CHARGE,
     ),
     "refund": ("refunds", "status code reference due_at version"),
     "webhook": ("webhooks", "outcome version"),
