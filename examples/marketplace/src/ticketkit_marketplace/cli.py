@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from ticketkit_marketplace.broadway import Show
 
 
-BACKENDS: Final = ("sqlite", "nats", "redis")
+LASTING: Final = ("sqlite", "nats", "redis")
+"""Names of the combinations whose data are there again at the next start."""
+BACKENDS: Final = (*LASTING, "stripe", "nats-stripe", "redis-stripe")
 """Names of `combinations.COMBINATIONS`, which is too heavy for --help."""
 PROCESSES: Final = ("one", "five")
 """Values of `demo.system.Shape`."""
@@ -40,9 +42,7 @@ _SHOWS = click.option("--show", "names", multiple=True, help="Only this show, by
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Default: TICKETKIT_DATA_DIR, or .data.")
-@click.option(
-    "--backends", type=click.Choice(BACKENDS), help="Start these, kept in the data folder; default: settings."
-)
+@click.option("--backends", type=click.Choice(LASTING), help="Start these, kept in the data folder; default: settings.")
 @_SHOWS
 @click.option("--reload", is_flag=True, help="Start anew whenever a source file is saved.")
 @click.option("--log-level", default="INFO", show_default=True, help="Least level that is logged.")
