@@ -1,0 +1,95 @@
+"""Puts the web client together: an ASGI app of pages over the API."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.routing import BaseRoute, Route
+
+from ticketkit.backends.clock import Clock, SystemClock
+from ticketkit_marketplace.web.api import Away, Refused
+from ticketkit_marketplace.web.pages import PAGES, ends
+from ticketkit_marketplace.web.security import Guard
+from ticketkit_marketplace.web.site import Site
+from ticketkit_marketplace.web.visit import Page, SignInFirst, Visit, request_id
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.types import Receive, Scope, Send
+
+    from ticketkit_marketplace.web.api import Api
+    from ticketkit_marketplace.web.settings import Options
+
+MOST_BODY: Final = 32 * 1024 * 1024
+"""Most bytes of a request: a seller's file of 250,000 tickets has less."""
+
+
+class Web:
+    """The web client. It answers while `running`.
+
+    Args:
+        api: ticketkit's API.
+        options: What was set.
+        clock: Of the services, where they are in this process.
+    """
+
+    def __init__(self, api: Api, options: Options, *, clock: Clock | None = None) -> None:
+        self.site = Site(api, options, clock or SystemClock())
+        routes: list[BaseRoute] = [Route(page.path, self._of(page), methods=_BOTH) for page in PAGES]
+        app = Starlette(
+            routes=[*routes, self.site.assets.route()],
+            exception_handlers={HTTPException: self._refused, Exception: self._failed},
+            middleware=[Middleware(RequestBodyLimitMiddleware, max_body_size=MOST_BODY)],
+        )
+        self._app = Guard(app, secure=options.secure)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        await self._app(scope, receive, send)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Web]:
+        """What goes on besides answering."""
+        async with anyio.create_task_group() as group:
+            await group.start(self.site.billboard.run)
+            yield self
+            group.cancel_scope.cancel()
+
+    def _of(self, page: Page) -> Any:
+        async def answer(request: Request) -> Response:
+            visit = self._visit(request)
+            try:
+                await visit.identify()
+                if page.signed_in and visit.user is None:
+                    raise SignInFirst
+                return await page.handler(request.method)(visit)
+            except (Refused, Away, SignInFirst) as end:
+                return ends.page_of(visit, end)
+
+        return answer
+
+    def _visit(self, request: Request) -> Visit:
+        return Visit(self.site, request, self.site.api.as_visitor(request, request_id(request)))
+
+    async def _refused(self, request: Request, error: Exception) -> Response:
+        visit = self._visit(request)
+        try:
+            await visit.identify()
+        except (Refused, Away):
+            pass  # whoever it is, there is a page to be shown
+        return ends.page_of(visit, error)
+
+    async def _failed(self, request: Request, error: Exception) -> Response:
+        return ends.page_of(self._visit(request), error)
+
+
+_BOTH: Final = ["GET", "POST"]
