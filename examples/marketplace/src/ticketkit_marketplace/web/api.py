@@ -109,16 +109,16 @@ class Api:
 
     @classmethod
     @asynccontextmanager
-    async def at(cls, url: str, *, timeout: float) -> AsyncIterator[Api]:
+    async def at(cls, url: str, *, patience: float) -> AsyncIterator[Api]:
         """The API at a URL.
 
         Args:
             url: Without `/api`.
-            timeout: Seconds.
+            patience: Seconds after which an answer is given up.
         """
         limits = httpx2.Limits(max_connections=200, max_keepalive_connections=50)
         async with httpx2.AsyncClient(
-            base_url=url, timeout=timeout, limits=limits, trust_env=False, cookies=_forgetful()
+            base_url=url, timeout=patience, limits=limits, trust_env=False, cookies=_forgetful()
         ) as client:
             yield cls(client)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-import anyio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -59,18 +58,16 @@ class Web:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Web]:
         """What goes on besides answering."""
-        async with anyio.create_task_group() as group:
-            await group.start(self.site.billboard.run)
+        async with self.site.running():
             yield self
-            group.cancel_scope.cancel()
 
     def _of(self, page: Page) -> Any:
         async def answer(request: Request) -> Response:
             visit = self._visit(request)
             try:
                 await visit.identify()
-                if page.signed_in and visit.user is None:
-                    raise SignInFirst
+                if page.signed_in:
+                    visit.check_signed_in()
                 return await page.handler(request.method)(visit)
             except (Refused, Away, SignInFirst) as end:
                 return ends.page_of(visit, end)
@@ -82,10 +79,8 @@ class Web:
 
     async def _refused(self, request: Request, error: Exception) -> Response:
         visit = self._visit(request)
-        try:
+        with suppress(Refused, Away):  # whoever it is, there is a page to be shown
             await visit.identify()
-        except (Refused, Away):
-            pass  # whoever it is, there is a page to be shown
         return ends.page_of(visit, error)
 
     async def _failed(self, request: Request, error: Exception) -> Response:

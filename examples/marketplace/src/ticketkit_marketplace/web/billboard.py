@@ -16,7 +16,7 @@ from ticketkit_marketplace.web.api import Away, Refused
 from ticketkit_marketplace.web.rendering import moment_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
     from decimal import Decimal
 
     from ticketkit.backends.clock import Clock
@@ -103,6 +103,7 @@ class Billboard:
     def __init__(self, api: Visitor, clock: Clock) -> None:
         self._api, self._clock = api, clock
         self._events: Remembered[list[LiveEvent]] = Remembered(self._all_events)
+        self._each: Remembered[LiveEvent] = Remembered(self._one_event)
         self._offers: Remembered[Offer] = Remembered(self._offer)
         self._group: TaskGroup | None = None
 
@@ -130,22 +131,15 @@ class Billboard:
         Raises:
             Refused, Away: It can't be had, and is not remembered.
         """
-        found: dict[str, Offer] = {}
-        limit = anyio.CapacityLimiter(_AT_ONCE)
+        return await self._every(self._offers, [event["id"] for event in events])
 
-        async def one(id: str) -> None:
-            async with limit:
-                found[id] = await self._of(self._offers, id)
+    async def named(self, ids: Iterable[str]) -> dict[str, LiveEvent]:
+        """Live events by id, past and cancelled ones too.
 
-        missing = []
-        for event in events:
-            offer, _ = self._offers.known(event["id"])
-            if offer is None:
-                missing.append(event["id"])
-            else:
-                found[event["id"]] = await self._of(self._offers, event["id"])
-        await _all(one, missing)
-        return found
+        Raises:
+            Refused, Away: One can't be had, and is not remembered.
+        """
+        return await self._every(self._each, dict.fromkeys(ids))
 
     async def offer(self, event_id: str) -> Offer:
         """What is for sale of one live event.
@@ -159,7 +153,26 @@ class Billboard:
         """Somebody here has announced a live event, or listed tickets for one: ask anew."""
         self._events.forget("")
         if event_id is not None:
+            self._each.forget(event_id)
             self._offers.forget(event_id)
+
+    async def _every(self, remembered: Remembered[V], keys: Iterable[str]) -> dict[str, V]:
+        found: dict[str, V] = {}
+        missing = []
+        for key in keys:
+            value, _ = remembered.known(key)
+            if value is None:
+                missing.append(key)
+            else:
+                found[key] = await self._of(remembered, key)
+        limit = anyio.CapacityLimiter(_AT_ONCE)
+
+        async def one(key: str) -> None:
+            async with limit:
+                found[key] = await self._of(remembered, key)
+
+        await _all(one, missing)
+        return found
 
     async def _of(self, remembered: Remembered[V], key: str) -> V:
         value, fresh = remembered.known(key)
@@ -179,6 +192,10 @@ class Billboard:
                 break
         on = [event for event in events if event["status"] == "scheduled"]
         return sorted(on, key=lambda event: (event["startsAt"], event["name"], event["id"]))
+
+    async def _one_event(self, event_id: str) -> LiveEvent:
+        event: LiveEvent = await self._api.get(f"/api/events/{event_id}")
+        return event
 
     async def _offer(self, event_id: str) -> Offer:
         part = await self._api.part(f"/api/events/{event_id}/tickets", sort="price", limit=FEW)

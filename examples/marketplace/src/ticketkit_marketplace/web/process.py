@@ -35,7 +35,7 @@ class Process:
         if web.api_url is None:
             msg = "Where are the services? Say --api URL, or set TICKETKIT_WEB_API_URL."
             raise Misconfigured(msg)
-        self._url, self._timeout = str(web.api_url).rstrip("/"), web.api_timeout
+        self._url, self._patience = str(web.api_url).rstrip("/"), web.api_timeout
         self._options = Options.of(settings, web)
         self._web: Web | None = None
 
@@ -49,7 +49,7 @@ class Process:
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
         """Keep connections to the API."""
-        async with Api.at(self._url, timeout=self._timeout) as api, Web(api, self._options).running() as web:
+        async with Api.at(self._url, patience=self._patience) as api, Web(api, self._options).running() as web:
             self._web = web
             yield
         self._web = None

@@ -22,8 +22,8 @@ class WebSettings(BaseSettings):
     Attributes:
         api_url: Where the services answer, for a web client that is a process of its own.
         api_timeout: Seconds after which an answer of the services is given up.
-        uploads: Where sellers' files wait to be listed; default: `uploads` in the data folder. Several web clients share
-            one folder.
+        uploads: Where sellers' files wait to be listed; default: `uploads` in the data folder. Several web clients
+            share one folder.
     """
 
     model_config = SettingsConfigDict(env_prefix="TICKETKIT_WEB_", extra="ignore", env_ignore_empty=True)

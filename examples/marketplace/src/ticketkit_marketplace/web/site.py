@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import anyio
 
 from ticketkit.backends.clock import Clock, SystemClock
 from ticketkit_marketplace.web.assets import Assets
 from ticketkit_marketplace.web.billboard import Billboard
+from ticketkit_marketplace.web.lister import Lister
 from ticketkit_marketplace.web.rendering import environment
+from ticketkit_marketplace.web.uploads import Uploads
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from datetime import datetime
 
     from jinja2 import Environment
@@ -28,6 +34,7 @@ class Site:
         options: What was set.
         clock: The time that pages go by: the services' own, where they are in this process.
         billboard: What is on, and from how much.
+        lister: Lists sellers' files.
     """
 
     api: Api
@@ -36,11 +43,22 @@ class Site:
     assets: Assets = field(default_factory=Assets)
     templates: Environment = field(init=False)
     billboard: Billboard = field(init=False)
+    lister: Lister = field(init=False)
 
     def __post_init__(self) -> None:
         """Make what is made of the rest."""
         self.templates = environment(self.assets)
         self.billboard = Billboard(self.api.nobody, self.clock)
+        self.lister = Lister(Uploads(self.options.uploads, self.clock), self.billboard)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """What goes on besides answering; it ends with the block."""
+        async with anyio.create_task_group() as group:
+            await group.start(self.billboard.run)
+            await group.start(self.lister.run)
+            yield
+            group.cancel_scope.cancel()
 
     def now(self) -> datetime:
         """The time, UTC."""

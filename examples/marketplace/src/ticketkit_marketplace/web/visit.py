@@ -27,7 +27,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "signed-in": "You are signed in.",
     "signed-out": "You are signed out, here and everywhere this session was used.",
     "listed": "Your ticket is for sale.",
-    "edited": "The change is saved.",
+    "edited": "The change is saved, and buyers see it at once.",
     "withdrawn": "The ticket is off the market.",
 }
 """What pages say after a redirect, by its word in the address."""
@@ -79,6 +79,14 @@ class Visit:
         if self.user is None:
             raise SignInFirst
         return self.user
+
+    def check_signed_in(self) -> None:
+        """Go on only for who is signed in.
+
+        Raises:
+            SignInFirst: Nobody is.
+        """
+        _ = self.me
 
     async def identify(self) -> None:
         """Find out who is signed in; asks the API only where there is a session."""

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from ticketkit_marketplace.web.pages import account, catalogue
+from ticketkit_marketplace.web.pages import account, catalogue, files, listings, selling
 from ticketkit_marketplace.web.visit import Page
 
-PAGES: Final[tuple[Page, ...]] = (*catalogue.PAGES, *account.PAGES)
-"""All of them."""
+PAGES: Final[tuple[Page, ...]] = (
+    *catalogue.PAGES,
+    *account.PAGES,
+    *selling.PAGES,
+    *files.PAGES,
+    *listings.PAGES,
+)
+"""All of them; what has no id in its path comes before what has."""
