@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime, get_timezone_name
-from babel.numbers import format_currency
+from babel.numbers import format_currency, get_currency_symbol
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LOCALE: Final = "en_US"
 """Language of the pages."""
+_WITH_CODE: Final = "¤\u00a0#,##0.00"
+"""Pattern for currencies without a sign of their own: `KWD 1.234`."""
 LONG: Final = "EEEE, d MMMM y, HH:mm"
 SHORT: Final = "EEE d MMM y, HH:mm"
 
@@ -47,7 +49,8 @@ def money(amount: Decimal | int | str, currency: str) -> str:
     digits = EXPONENTS.get(currency, 2)
     if exact.as_tuple().exponent != -digits:
         exact = exact.quantize(Decimal(1).scaleb(-digits))
-    return format_currency(exact, currency, locale=LOCALE, currency_digits=True)
+    pattern = _WITH_CODE if get_currency_symbol(currency, locale=LOCALE)[-1].isalpha() else None
+    return format_currency(exact, currency, format=pattern, locale=LOCALE, currency_digits=True)
 
 
 def time(value: str | datetime, zone: str = "UTC", pattern: str = LONG) -> Markup:

@@ -33,6 +33,9 @@ NOTICES: Final[Mapping[str, str]] = {
 """What pages say after a redirect, by its word in the address."""
 
 
+_SIGNING: Final = ("/sign-in", "/sign-up", "/sign-out")
+
+
 class SignInFirst(Exception):
     """This page is for who is signed in."""
 
@@ -68,6 +71,14 @@ class Visit:
         """Path and parameters of this page, without what was just done."""
         kept = [(name, value) for name, value in self.request.query_params.multi_items() if name != DONE]
         return self.request.url.path + (f"?{urlencode(kept)}" if kept else "")
+
+    @property
+    def onward(self) -> str:
+        """Parameter for links to sign in or up: where to go on after that; empty for the front page."""
+        path = self.here if self.request.method == "GET" else self.request.url.path
+        if self.request.url.path in _SIGNING:
+            path = local(self.request.query_params.get("next", ""))
+        return "" if path == "/" else "?" + urlencode({"next": path})
 
     @property
     def me(self) -> User:

@@ -25,41 +25,14 @@ if TYPE_CHECKING:
 
 FOUND: Final = 12
 """Live events that are offered to choose from."""
-ZONES: Final = tuple(
-    [
-        "America/Chicago",
-        "America/Denver",
-        "America/Los_Angeles",
-        "America/Mexico_City",
-        "America/New_York",
-        "America/Sao_Paulo",
-        "America/Toronto",
-        "Asia/Dubai",
-        "Asia/Hong_Kong",
-        "Asia/Kolkata",
-        "Asia/Seoul",
-        "Asia/Shanghai",
-        "Asia/Singapore",
-        "Asia/Tokyo",
-        "Australia/Melbourne",
-        "Australia/Sydney",
-        "Europe/Amsterdam",
-        "Europe/Berlin",
-        "Europe/Dublin",
-        "Europe/Istanbul",
-        "Europe/Lisbon",
-        "Europe/London",
-        "Europe/Madrid",
-        "Europe/Paris",
-        "Europe/Rome",
-        "Europe/Stockholm",
-        "Europe/Vienna",
-        "Europe/Warsaw",
-        "Europe/Zurich",
-        "Pacific/Auckland",
-        "UTC",
-    ]
-)
+_SUGGESTED: Final = """
+America/Chicago America/Denver America/Los_Angeles America/Mexico_City America/New_York America/Sao_Paulo
+America/Toronto Asia/Dubai Asia/Hong_Kong Asia/Kolkata Asia/Seoul Asia/Shanghai Asia/Singapore Asia/Tokyo
+Australia/Melbourne Australia/Sydney Europe/Amsterdam Europe/Berlin Europe/Dublin Europe/Istanbul Europe/Lisbon
+Europe/London Europe/Madrid Europe/Paris Europe/Rome Europe/Stockholm Europe/Vienna Europe/Warsaw Europe/Zurich
+Pacific/Auckland UTC
+"""
+ZONES: Final = tuple(_SUGGESTED.split())
 """Time zones that are suggested; every other one may be typed."""
 _TICKET: Final = {"title": "title", "price": "price", "currency": "currency", "seat": "seat", "eventId": ""}
 _EVENT: Final = {"name": "name", "venue": "venue", "startsAt": "starts_at", "zone": "zone", "onSaleAt": "on_sale_at"}

@@ -1,0 +1,99 @@
+"""A marketplace with its web client on memory backends and a virtual clock, and people with browsers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TypeAlias
+
+import httpx2
+import pytest
+from web.browsing import Browser
+
+from ticketkit.domain.entities import LiveEvent, Ticket
+from ticketkit.domain.money import Money
+from ticketkit.domain.tickets import Listing
+from ticketkit.marketplace import Marketplace
+from ticketkit.memory import VirtualClock
+from ticketkit_marketplace.running import Together
+from ticketkit_marketplace.web.settings import Options
+
+Visit: TypeAlias = Callable[..., Awaitable[Browser]]
+Stage: TypeAlias = Callable[..., Awaitable[LiveEvent]]
+ListTickets: TypeAlias = Callable[..., Awaitable[list[Ticket]]]
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Together]:
+    market = Marketplace(clock=VirtualClock())
+    together = Together(market, Options(uploads=tmp_path / "uploads"))
+    async with together.running():
+        yield together
+
+
+@pytest.fixture
+def market(site: Together) -> Marketplace:
+    return site.market
+
+
+@pytest.fixture
+async def visit(site: Together) -> AsyncIterator[Visit]:
+    """Makes a browser, signed in with a new account when it is given a name."""
+    async with AsyncExitStack() as stack:
+
+        async def client(name: str | None = None) -> Browser:
+            transport = httpx2.ASGITransport(app=site)
+            made = httpx2.AsyncClient(transport=transport, base_url="http://testserver")
+            browser = Browser(await stack.enter_async_context(made))
+            if name is not None:
+                signed_in = await site.market.auth.sign_up(f"{name}@example.com", "correct horse")
+                browser.client.cookies.set("session", signed_in.token)
+            return browser
+
+        yield client
+
+
+@pytest.fixture
+async def nobody(visit: Visit) -> Browser:
+    return await visit()
+
+
+@pytest.fixture
+async def seller(visit: Visit) -> Browser:
+    return await visit("seller")
+
+
+@pytest.fixture
+async def buyer(visit: Visit) -> Browser:
+    return await visit("buyer")
+
+
+@pytest.fixture
+def stage(market: Marketplace) -> Stage:
+    """Announces a live event, a week from now in New York at 19:00 or so."""
+
+    async def announce(name: str = "Hamilton", *, starts_in: timedelta = timedelta(days=7), **more: object) -> LiveEvent:
+        owner = await market.auth.find("house@example.com") or (
+            await market.auth.sign_up("house@example.com", "correct horse")
+        ).user
+        starts_at: datetime = market.clock.now() + starts_in
+        options = {"venue": "Richard Rodgers Theatre", "zone": "America/New_York", **more}
+        return await market.tickets.announce(owner.id, name=name, starts_at=starts_at, **options)  # type: ignore[arg-type]
+
+    return announce
+
+
+@pytest.fixture
+def put_up(market: Marketplace) -> ListTickets:
+    """Lists tickets of the house for a live event, at these prices."""
+
+    async def tickets(event: LiveEvent, *prices: str, currency: str = "USD", seat: str = "Seat") -> list[Ticket]:
+        listings = [
+            Listing(title=event.name, price=Money.parse(price, currency), event_id=event.id, seat=f"{seat} {number}")
+            for number, price in enumerate(prices, 1)
+        ]
+        return list(await market.tickets.list(event.owner_id, listings))
+
+    return tickets
