@@ -101,6 +101,7 @@ class Together:
 
     def __init__(self, market: Marketplace, options: Options) -> None:
         self.market, self.options = market, options
+        self._web: Web | None = None
         self._app: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -109,15 +110,26 @@ class Together:
             raise NotRunning
         await self._app(scope, receive, send)
 
+    @property
+    def web(self) -> Web:
+        """The web client.
+
+        Raises:
+            NotRunning: It is not running.
+        """
+        if self._web is None:
+            raise NotRunning
+        return self._web
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Together]:
         """Run both."""
         api = self.market.asgi()
         async with self.market, Api.within(api) as client:
             async with Web(client, self.options, clock=self.market.clock).running() as web:
-                self._app = OneAddress(api, web)
+                self._web, self._app = web, OneAddress(api, web)
                 yield self
-            self._app = None
+            self._web = self._app = None
 
 
 @asynccontextmanager

@@ -129,11 +129,11 @@ class Browser:
     async def follow(self, words: str) -> Shown:
         return await self.open(self.page.link(words))
 
-    async def submit(self, words: str, *, file: "tuple[str, bytes] | None" = None, **values: Any) -> Shown:
+    async def submit(self, words: str, *, file: tuple[str, bytes] | None = None, **values: Any) -> Shown:
         """Fill in the form with this button and send it."""
         return await self._shown(await self.send(self.page.form(words), file=file, **values))
 
-    async def send(self, form: Form, *, file: "tuple[str, bytes] | None" = None, **values: Any) -> httpx2.Response:
+    async def send(self, form: Form, *, file: tuple[str, bytes] | None = None, **values: Any) -> httpx2.Response:
         """Send a form, and don't follow where it leads."""
         fields = [(name, value) for name, value in form.fields if name not in values]
         for name, given in values.items():

@@ -74,10 +74,13 @@ async def buyer(visit: Visit) -> Browser:
 def stage(market: Marketplace) -> Stage:
     """Announces a live event, a week from now in New York at 19:00 or so."""
 
-    async def announce(name: str = "Hamilton", *, starts_in: timedelta = timedelta(days=7), **more: object) -> LiveEvent:
-        owner = await market.auth.find("house@example.com") or (
-            await market.auth.sign_up("house@example.com", "correct horse")
-        ).user
+    async def announce(
+        name: str = "Hamilton", *, starts_in: timedelta = timedelta(days=7), **more: object
+    ) -> LiveEvent:
+        owner = (
+            await market.auth.find("house@example.com")
+            or (await market.auth.sign_up("house@example.com", "correct horse")).user
+        )
         starts_at: datetime = market.clock.now() + starts_in
         options = {"venue": "Richard Rodgers Theatre", "zone": "America/New_York", **more}
         return await market.tickets.announce(owner.id, name=name, starts_at=starts_at, **options)  # type: ignore[arg-type]

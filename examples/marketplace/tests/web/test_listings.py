@@ -70,9 +70,7 @@ async def test_the_price_is_changed_and_buyers_see_it(
         ("0", "The price must be greater than 0."),
     ],
 )
-async def test_a_price_that_is_none_is_said(
-    seller: Browser, tickets: "list[Ticket]", price: str, error: str
-) -> None:
+async def test_a_price_that_is_none_is_said(seller: Browser, tickets: "list[Ticket]", price: str, error: str) -> None:
     await seller.open(f"/listings/{tickets[0].id}")
     page = await seller.submit("Save", price=price)
     assert page.errors == {"price": error}
@@ -126,9 +124,7 @@ async def test_the_lock_ends_and_the_ticket_can_be_changed_again(
     assert (await seller.follow("Look again")).one("#price")["value"] == "10"
 
 
-async def test_tickets_of_others_are_told_like_those_that_do_not_exist(
-    visit: Visit, tickets: "list[Ticket]"
-) -> None:
+async def test_tickets_of_others_are_told_like_those_that_do_not_exist(visit: Visit, tickets: "list[Ticket]") -> None:
     other = await visit("other")
     for path in (f"/listings/{tickets[0].id}", f"/listings/{tickets[0].id}/withdraw"):
         assert (await other.open(path)).status == 404

@@ -71,6 +71,8 @@ class Web:
                 return await page.handler(request.method)(visit)
             except (Refused, Away, SignInFirst) as end:
                 return ends.page_of(visit, end)
+            finally:
+                await request.close()  # uploads are temporary files
 
         return answer
 

@@ -35,7 +35,9 @@ log = logging.getLogger(__name__)
 
 BATCH: Final = 500
 """Tickets that are listed in one call; each batch is listed in whole or not at all."""
-_TRIES: Final = 5
+_TRIES: Final = 6
+_PAUSE: Final = 0.5
+"""Seconds between the first two tries; each pause is twice as long as the one before."""
 _PAGE: Final = 200
 _NOT_WITHDRAWN: Final = ("available", "locked", "sold")
 
@@ -187,5 +189,5 @@ async def _patiently(call: Any) -> Any:
         except Away as away:
             if number == _TRIES - 1:
                 raise
-            await anyio.sleep(min(away.retry_after or math.pow(2, number) / 2, 10))
+            await anyio.sleep(min(away.retry_after or math.ldexp(_PAUSE, number), 10))
     return None
