@@ -8,6 +8,8 @@ from typing import Any
 import httpx2
 from bs4 import BeautifulSoup, Tag
 
+from ticketkit.memory import VirtualClock
+
 LARGEST = 60_000
 _FOLLOWED = (302, 303, 307)
 
@@ -93,7 +95,7 @@ class Shown:
     def _form(self, found: Tag) -> Form:
         fields = []
         for field in found.find_all(["input", "select", "button"]):
-            if (name := field.get("name")) is None or field.get("type") in ("file",):
+            if (name := field.get("name")) is None or field.get("type") == "file":
                 continue
             if field.get("type") in ("checkbox", "radio") and not field.has_attr("checked"):
                 continue
@@ -114,8 +116,8 @@ class Shown:
 class Browser:
     """Somebody's browser."""
 
-    def __init__(self, client: httpx2.AsyncClient) -> None:
-        self.client = client
+    def __init__(self, client: httpx2.AsyncClient, clock: VirtualClock) -> None:
+        self.client, self.clock = client, clock
         self._page: Shown | None = None
 
     @property
@@ -141,7 +143,7 @@ class Browser:
         path = form.action.partition("#")[0]
         headers = {"sec-fetch-site": "same-origin", "origin": "http://testserver"}
         if form.method == "get":
-            return await self.client.get(path, params=fields, headers=headers)
+            return await self.client.get(path, params=tuple(fields), headers=headers)
         data: dict[str, list[str]] = {}
         for name, value in fields:
             data.setdefault(name, []).append(value)
@@ -189,7 +191,7 @@ def _look_over(page: Shown) -> None:
     ids = [tag["id"] for tag in soup.find_all(id=True)]
     assert len(ids) == len(set(ids)), ids
     for field in soup.select("input:not([type=hidden]), select, textarea"):
-        named = field.get("aria-label") or soup.find("label", attrs={"for": field.get("id")})
+        named = field.get("aria-label") or soup.find("label", attrs={"for": str(field.get("id"))})
         assert named, field
     policy = page.response.headers["content-security-policy"]
     assert "unsafe" not in policy

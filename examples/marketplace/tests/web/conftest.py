@@ -46,7 +46,7 @@ async def visit(site: Together) -> AsyncIterator[Visit]:
         async def client(name: str | None = None) -> Browser:
             transport = httpx2.ASGITransport(app=site)
             made = httpx2.AsyncClient(transport=transport, base_url="http://testserver")
-            browser = Browser(await stack.enter_async_context(made))
+            browser = Browser(await stack.enter_async_context(made), site.market.clock)
             if name is not None:
                 signed_in = await site.market.auth.sign_up(f"{name}@example.com", "correct horse")
                 browser.client.cookies.set("session", signed_in.token)

@@ -109,6 +109,7 @@ async def test_a_double_click_on_sign_up_is_signed_in_all_the_same(nobody: Brows
 
 
 async def test_too_many_tries_are_told_with_the_time_to_wait(nobody: Browser) -> None:
+    page = await nobody.open("/sign-in")
     for _ in range(11):
         await nobody.open("/sign-in")
         page = await nobody.submit("Sign in", email="ada@example.com", password="guess again")

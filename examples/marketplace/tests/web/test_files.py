@@ -1,7 +1,8 @@
 """Sell many tickets from a file: a preview that shows bad rows, a confirmation, the listing batch by batch."""
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from pathlib import Path
 
 import anyio
 import pytest
@@ -11,10 +12,13 @@ from web.conftest import Visit
 from ticketkit.backends.storage import TicketQuery
 from ticketkit.domain.entities import Ticket
 from ticketkit.marketplace import Marketplace
+from ticketkit.memory import VirtualClock
 from ticketkit_marketplace.running import Together
 from ticketkit_marketplace.web import lister
 from ticketkit_marketplace.web.api import Away, Refused, Visitor
+from ticketkit_marketplace.web.files import Checked
 from ticketkit_marketplace.web.pages.files import EXAMPLE
+from ticketkit_marketplace.web.uploads import Uploads
 
 HEADER = "event,venue,starts_at,zone,seat,price\n"
 SHOW = "Hamilton,Richard Rodgers,2026-12-27T19:00,America/New_York"
@@ -76,7 +80,7 @@ async def test_bad_rows_are_shown_with_line_column_and_what_to_do(seller: Browse
         HEADER + f"{SHOW},A 1,free\n{SHOW},A 2,10\nHamilton,Richard Rodgers,soon,America/New_York,A 3,10\n{SHOW},A 4\n"
     )
     page = await choose(seller, content)
-    assert "3 rows can’t be used. Nothing is listed yet." in page.text
+    assert "3 rows can't be used. Nothing is listed yet." in page.text
     rows = list(
         zip(page.every("tbody th"), page.every("tbody td:nth-child(2)"), page.every("tbody strong"), strict=True)
     )
@@ -103,7 +107,7 @@ async def test_a_bad_row_that_says_when_sales_begin_is_not_left_out(seller: Brow
     header = "event,venue,starts_at,zone,on_sale_at,price\n"
     row = "Hamilton,Richard Rodgers,2026-12-27T19:00,America/New_York"
     page = await choose(seller, header + f"{row},2026-12-01T10:00,free\n{row},,10\n")
-    assert "1 row can’t be used" in page.text
+    assert "1 row can't be used" in page.text
     assert not page.soup.select("main form")
 
 
@@ -144,7 +148,7 @@ async def test_seats_that_are_listed_already_are_bad_rows(seller: Browser, marke
     await seller.submit("List 3 tickets")
     await finished(seller)
     page = await choose(seller, GOOD.replace("Row A 2", "Row A 3"))
-    assert "2 rows can’t be used" in page.text
+    assert "2 rows can't be used" in page.text
     assert page.every("tbody strong") == [
         "You list 'Row A 1' of this event already.",
         "You list 'B 7' of this event already.",
@@ -165,7 +169,7 @@ async def test_a_double_click_lists_once(seller: Browser, market: Marketplace) -
 
 
 @pytest.fixture
-async def breaking(monkeypatch: pytest.MonkeyPatch) -> "AsyncIterator[Callable[[int, Exception], None]]":
+def breaking(monkeypatch: pytest.MonkeyPatch) -> "Callable[[int, Exception], None]":
     """Makes the API refuse a call of the batch route, by its number."""
     plan: dict[int, Exception] = {}
     count = 0
@@ -181,7 +185,7 @@ async def breaking(monkeypatch: pytest.MonkeyPatch) -> "AsyncIterator[Callable[[
 
     monkeypatch.setattr(Visitor, "post", counted)
     monkeypatch.setattr(lister, "BATCH", 10)
-    yield plan.__setitem__
+    return plan.__setitem__
 
 
 BLOCK = "event,venue,starts_at,price,quantity\nHamilton,Richard Rodgers,2026-12-27T19:00Z,10,35\n"
@@ -268,9 +272,15 @@ async def test_files_are_readable_by_the_web_client_alone_and_only_the_newest_ar
     assert all(file.stat().st_mode & 0o077 == 0 for file in kept)
 
 
-async def test_old_files_go_when_a_new_one_comes(seller: Browser, visit: Visit, market: Marketplace) -> None:
-    path = (await choose(seller, GOOD)).path
-    await market.clock.advance(hours=25)
-    await choose(await visit("other"), GOOD)
-    seller.client.cookies.set("session", (await market.auth.sign_in("seller@example.com", "correct horse")).token)
-    assert (await seller.open(path)).status == 404
+async def test_old_files_go_when_a_new_one_comes(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    uploads = Uploads(tmp_path / "uploads", clock)
+    old = await uploads.keep(owner="ada", name="old.csv", content=b"old", checked=Checked())
+    await clock.advance(hours=23)
+    young = await uploads.keep(owner="ada", name="young.csv", content=b"young", checked=Checked())
+    await clock.advance(hours=2)
+    await uploads.keep(owner="bob", name="new.csv", content=b"new", checked=Checked())
+    assert await uploads.get(old.id, owner="ada") is None
+    assert await uploads.get(young.id, owner="ada") == young
+    assert await uploads.content(young) == b"young"
+    assert await uploads.get(young.id, owner="bob") is None

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from web.browsing import Browser
@@ -11,7 +12,7 @@ from ticketkit.backends.storage import TicketQuery
 from ticketkit.domain.entities import Ticket
 from ticketkit.marketplace import Marketplace
 
-NEW = {
+NEW: "dict[str, Any]" = {
     "name": "Jazz in the Yard",
     "venue": "The Yard",
     "zone": "Europe/Berlin",
