@@ -103,7 +103,7 @@ def _extended(state: State, order: Order, extension: Extension) -> Changes | Non
     if stale(order, state.now) or rank.index(order.extension) >= rank.index(extension):
         return None
     more = order.policy.payment_grace if extension is Extension.GRACE else order.policy.payment_window
-    until: datetime = max(order.expires_at, order.placed_until + more)
+    until: datetime = max(order.expires_at, order.asked_until + more)
     order = replace(order, extension=extension, expires_at=until)
     return Changes(put=(order,), facts=(Fact("order.extended", key_of(order)),), answer=(order,))
 

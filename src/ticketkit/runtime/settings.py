@@ -64,6 +64,9 @@ class Settings(BaseSettings):
         hold: How long a ticket is locked for its buyer.
         payment_grace: Added once to a lock when its payment began in time.
         payment_window: The same when the buyer has to act (3-D Secure).
+        extension: Added to a lock when its buyer asks for more time, `extensions` times.
+        extensions: How often a buyer may ask for more time.
+        longest_hold: Most time from placing an order to the end of its lock, whatever its buyer asks for.
         tickets_per_order: Most tickets in one order.
         tickets_on_hold: Most tickets in a buyer's open orders for one live event.
         on_decline: What a declined payment does to its order: `cancel` or `keep`.
@@ -91,6 +94,9 @@ class Settings(BaseSettings):
     hold: Duration = timedelta(minutes=15)
     payment_grace: Duration = timedelta(seconds=60)
     payment_window: Duration = timedelta(minutes=5)
+    extension: Duration = timedelta(minutes=5)
+    extensions: int = Field(1, ge=0, le=100)
+    longest_hold: Duration = timedelta(minutes=30)
     tickets_per_order: int = Field(10, ge=1, le=1_000)
     tickets_on_hold: int = Field(10, ge=1, le=10_000)
     on_decline: OnDecline = OnDecline.CANCEL
@@ -140,6 +146,9 @@ class Settings(BaseSettings):
             hold=self.hold,
             payment_grace=self.payment_grace,
             payment_window=self.payment_window,
+            extension=self.extension,
+            extensions=self.extensions,
+            longest_hold=self.longest_hold,
             tickets_per_order=self.tickets_per_order,
             tickets_on_hold=self.tickets_on_hold,
             on_decline=self.on_decline,
