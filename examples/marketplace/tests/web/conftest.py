@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from ticketkit.domain.money import Money
 from ticketkit.domain.tickets import Listing
 from ticketkit.marketplace import Marketplace
 from ticketkit.memory import VirtualClock
+from ticketkit_marketplace.demo.process import Process
 from ticketkit_marketplace.running import Together
 from ticketkit_marketplace.web.settings import Options
 
@@ -100,3 +101,14 @@ def put_up(market: Marketplace) -> ListTickets:
         return list(await market.tickets.list(event.owner_id, listings))
 
     return tickets
+
+
+@pytest.fixture(scope="session")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """A marketplace as `make run` runs it, with one show of 585 seats, for all tests that need a real one."""
+    made = Process(tmp_path_factory.mktemp("data"), environment={}, arguments=("--show", "Grand Horizons"))
+    try:
+        made.start()
+        yield made
+    finally:
+        made.kill()

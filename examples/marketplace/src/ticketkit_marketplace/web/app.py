@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from ticketkit_marketplace.web.api import Api
     from ticketkit_marketplace.web.settings import Options
 
-MOST_BODY: Final = 32 * 1024 * 1024
-"""Most bytes of a request: a seller's file of 250,000 tickets has less."""
+MOST_BYTES: Final = 64 * 1024 * 1024
+"""Of a request that does not say its length; one that does is refused with a page from `forms.MOST_BODY` on."""
 
 
 class Web:
@@ -47,7 +47,7 @@ class Web:
         app = Starlette(
             routes=[*routes, self.site.assets.route()],
             exception_handlers={HTTPException: self._refused, Exception: self._failed},
-            middleware=[Middleware(RequestBodyLimitMiddleware, max_body_size=MOST_BODY)],
+            middleware=[Middleware(RequestBodyLimitMiddleware, max_body_size=MOST_BYTES)],
         )
         self._app = Guard(app, secure=options.secure)
 

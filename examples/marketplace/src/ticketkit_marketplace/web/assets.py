@@ -48,6 +48,10 @@ class Assets:
         """The URL of a file; a KeyError if there is none."""
         return self._assets[name].url
 
+    def content(self, url: str) -> bytes:
+        """What is at a URL; a KeyError if nothing is."""
+        return self._by_url[url].content
+
     def route(self) -> Route:
         """Serves the files."""
         return Route("/static/{name}", self._serve, methods=["GET"])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
 
 from ticketkit_marketplace.web.api import Refused
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 KEY: Final = "key"
 """Name of the hidden field with the command key; it is sent to the API as Idempotency-Key."""
+MOST_BODY: Final = 32 * 1024 * 1024
+"""Most bytes of a form: a seller's file of 250,000 tickets has less."""
 _KEY_LENGTH: Final = 64
 _MOST_FIELDS: Final = 1_000
 _MOST_TEXT: Final = 1024 * 1024
@@ -51,6 +54,9 @@ class Form:
         Raises:
             HTTPException: It is malformed (400) or too large (413).
         """
+        length = request.headers.get("content-length", "")
+        if length.isdigit() and int(length) > MOST_BODY:
+            raise HTTPException(413)
         data = await request.form(max_files=1, max_fields=_MOST_FIELDS, max_part_size=_MOST_TEXT)
         return cls._of(data)
 
