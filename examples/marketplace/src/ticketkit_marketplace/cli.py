@@ -92,7 +92,8 @@ def run(
     from ticketkit_marketplace.echo import Echo
 
     logs.configure(as_json=not sys.stderr.isatty(), level=log_level.upper())
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for chatty in ("alembic", "httpx2"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     logging.getLogger("ticketkit.access").disabled = not access_log
     with told(), _provided(backends, data) as settings:
         plugins = [Echo()] if echo else []
@@ -116,8 +117,9 @@ def web(api: str | None, host: str, port: int, log_level: str) -> None:
     from ticketkit_marketplace.web.settings import WebSettings
 
     logs.configure(as_json=not sys.stderr.isatty(), level=log_level.upper())
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     with told():
-        given = WebSettings() if api is None else WebSettings.model_validate({"api_url": api})
+        given = WebSettings.read(**({} if api is None else {"api_url": api}))
         process.run(Settings(), given, host=host, port=port, say=_say)
 
 

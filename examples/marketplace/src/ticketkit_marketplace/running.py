@@ -62,7 +62,7 @@ def run(
     try:
         prepare(settings.data_dir)
         market = Marketplace.of(settings, plugins=plugins)
-        options = Options.of(settings, WebSettings())
+        options = Options.of(settings, WebSettings.read())
         site = Together(market, options)
         server.serve(
             site,
@@ -138,6 +138,7 @@ async def _open(
 ) -> AsyncIterator[None]:
     async with site.running():
         await list_the_week(site.market, folder, shows=shows, say=say)
+        await site.web.site.warm_up()
         yield
 
 

@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import httpx2
 import pytest
+from playwright.async_api import Browser as Chromium
+from playwright.async_api import Page
 from web.browsing import Browser
+from web.chromium import started
 
 from ticketkit.domain.entities import LiveEvent, Ticket
 from ticketkit.domain.money import Money
@@ -112,3 +115,35 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
         yield made
     finally:
         made.kill()
+
+
+@pytest.fixture(scope="session")
+async def chromium() -> AsyncIterator[Chromium]:
+    """A real browser; where there is none and none can be installed, the tests fail and say how."""
+    async with started() as browser:
+        yield browser
+
+
+NewPage: TypeAlias = Callable[..., Awaitable[Page]]
+
+
+@pytest.fixture
+async def new_page(chromium: Chromium, services: Process) -> AsyncIterator[NewPage]:
+    """Opens a window of a browser that knows nothing; fails if a page says an error or asks another site."""
+    base = f"http://{services.host}:{services.port}"
+    async with AsyncExitStack() as stack:
+        wrong: list[str] = []
+
+        async def window(**options: Any) -> Page:
+            context = await chromium.new_context(base_url=base, **options)
+            stack.push_async_callback(context.close)
+            context.set_default_timeout(10_000)
+            page: Page = await context.new_page()
+            page.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
+            page.on("pageerror", lambda error: wrong.append(str(error)))
+            page.on("request", lambda sent: None if sent.url.startswith(base) else wrong.append(sent.url))
+            return page
+
+        yield window
+        # That a page was not found, or a form not good, is an "error" for the console.
+        assert not [line for line in wrong if "Failed to load resource" not in line]

@@ -65,6 +65,7 @@ async def test_one_never_goes_on_to_another_site(nobody: Browser, market: Market
     [
         ("", "", {"email": "Enter your e-mail address.", "password": "Use 8 to 128 characters; these are 0."}),
         ("nobody", PASSWORD, {"email": "This is not an e-mail address. It looks like name@example.com."}),
+        ("nobody@", PASSWORD, {"email": "This is not an e-mail address. It looks like name@example.com."}),
         ("a@example.com", "short", {"password": "Use 8 to 128 characters; these are 5."}),
     ],
 )

@@ -112,6 +112,14 @@ def test_without_the_address_of_the_services_the_process_says_what_is_missing(tm
         WebProcess(Settings(data_dir=tmp_path), WebSettings())
 
 
+def test_a_setting_that_can_not_be_read_is_said_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TICKETKIT_WEB_API_TIMEOUT", "soon")
+    with pytest.raises(Misconfigured, match="TICKETKIT_WEB_API_TIMEOUT: Input should be a valid number"):
+        WebSettings.read()
+    with pytest.raises(Misconfigured, match="TICKETKIT_WEB_API_URL: URL scheme should be"):
+        WebSettings.read(api_url="x://y", api_timeout="3")
+
+
 async def test_the_web_client_runs_as_a_process_of_its_own(services: Process, tmp_path: Path) -> None:
     environment = {"TICKETKIT_WEB_API_URL": f"http://{services.host}:{services.port}"}
     process = Process(tmp_path / "web", environment=environment, program=("ticketkit_marketplace", "web"))

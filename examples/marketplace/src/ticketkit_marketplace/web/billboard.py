@@ -27,7 +27,7 @@ V = TypeVar("V")
 
 FRESH: Final = 10.0
 """Seconds for which an answer is as good as new."""
-KEPT: Final = 300.0
+KEPT: Final = 60.0
 """Seconds after which an answer is not shown any more, not even while a new one is on its way."""
 FEW: Final = 10
 """Less than so many tickets are few, and said."""
@@ -148,6 +148,14 @@ class Billboard:
             Refused, Away: It can't be had, and is not remembered.
         """
         return await self._of(self._offers, event_id)
+
+    async def warm_up(self, number: int) -> None:
+        """Ask for the first live events, so that the first visitor does not wait for them.
+
+        Raises:
+            Refused, Away: They can't be had.
+        """
+        await self.offers((await self.events())[:number])
 
     def changed(self, event_id: str | None = None) -> None:
         """Somebody here has announced a live event, or listed tickets for one: ask anew."""

@@ -50,6 +50,7 @@ class Process:
     async def lifespan(self) -> AsyncIterator[None]:
         """Keep connections to the API."""
         async with Api.at(self._url, patience=self._patience) as api, Web(api, self._options).running() as web:
+            await web.site.warm_up()
             self._web = web
             yield
         self._web = None

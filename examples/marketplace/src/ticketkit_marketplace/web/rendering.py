@@ -19,6 +19,8 @@ from ticketkit_marketplace.web.forms import KEY
 if TYPE_CHECKING:
     from ticketkit_marketplace.web.assets import Assets
 
+_MANY: Final = 4096
+"""Texts of amounts and times that are remembered: they repeat from page to page, and cost more than the rest of one."""
 LOCALE: Final = "en_US"
 """Language of the pages."""
 _WITH_CODE: Final = "¤\u00a0#,##0.00"
@@ -42,7 +44,7 @@ def environment(assets: Assets) -> Environment:
     return made
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_MANY)
 def money(amount: Decimal | int | str, currency: str) -> str:
     """An amount of major units for people: `$250.67`, `¥1,200`."""
     exact = Decimal(amount)
@@ -53,6 +55,7 @@ def money(amount: Decimal | int | str, currency: str) -> str:
     return format_currency(exact, currency, format=pattern, locale=LOCALE, currency_digits=True)
 
 
+@lru_cache(maxsize=_MANY)
 def time(value: str | datetime, zone: str = "UTC", pattern: str = LONG) -> Markup:
     """A time as an element: in the zone for people, in UTC for programs.
 
@@ -67,6 +70,7 @@ def time(value: str | datetime, zone: str = "UTC", pattern: str = LONG) -> Marku
     )
 
 
+@lru_cache(maxsize=_MANY)
 def time_part(value: str | datetime, zone: str, pattern: str) -> str:
     """A part of a time in a zone: `EEE` is the day of the week, `d` that of the month."""
     return format_datetime(moment_of(value), pattern, tzinfo=_zone(zone), locale=LOCALE)
@@ -82,7 +86,6 @@ def tint(id: str) -> int:
     return int(id[-2:], 16) % 8
 
 
-@lru_cache(maxsize=4096)
 def _told(moment: datetime, zone: str, pattern: str) -> tuple[str, str, str]:
     where = _zone(zone)
     here = moment.astimezone(where)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
-from pydantic import Field, HttpUrl
+from pydantic import Field, HttpUrl, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ticketkit.backends.errors import Misconfigured
 
 if TYPE_CHECKING:
     from ticketkit.runtime.settings import Settings
@@ -31,6 +33,24 @@ class WebSettings(BaseSettings):
     api_url: HttpUrl | None = None
     api_timeout: float = Field(15.0, gt=0)
     uploads: Path | None = None
+
+    @classmethod
+    def read(cls, **given: str) -> Self:
+        """From the environment.
+
+        Args:
+            **given: Over what the environment says.
+
+        Raises:
+            Misconfigured: Something can't be read.
+        """
+        try:
+            return cls(**given)  # type: ignore[arg-type]
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            name = "_".join(str(part) for part in first["loc"]).upper()
+            msg = f"TICKETKIT_WEB_{name}: {first['msg']}"
+            raise Misconfigured(msg) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import anyio
 
 from ticketkit.backends.clock import Clock, SystemClock
+from ticketkit_marketplace.web.api import Away, Refused
 from ticketkit_marketplace.web.assets import Assets
 from ticketkit_marketplace.web.billboard import Billboard
 from ticketkit_marketplace.web.lister import Lister
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
     from ticketkit_marketplace.web.api import Api
     from ticketkit_marketplace.web.settings import Options
+
+ON_A_PAGE: Final = 24
+"""Live events on one page of the front page."""
 
 
 @dataclass(slots=True)
@@ -59,6 +63,13 @@ class Site:
             await group.start(self.lister.run)
             yield
             group.cancel_scope.cancel()
+
+    async def warm_up(self) -> None:
+        """Do what the first visitor would have to wait for; nothing is lost where the services are away."""
+        for name in self.templates.list_templates():
+            self.templates.get_template(name)
+        with suppress(Refused, Away):
+            await self.billboard.warm_up(ON_A_PAGE)
 
     def now(self) -> datetime:
         """The time, UTC."""

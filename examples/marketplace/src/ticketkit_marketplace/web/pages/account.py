@@ -52,6 +52,8 @@ async def sign_up(visit: Visit) -> Response:
     form = await visit.form()
     email = form.text("email", _EMAIL)
     password = form.raw("password")
+    if email and "@" not in email:  # the API looks closer, but only once the rest is good
+        form.errors["email"] = _INVALID
     if not SHORTEST <= len(password) <= LONGEST:
         form.errors["password"] = f"Use {SHORTEST} to {LONGEST} characters; these are {len(password)}."
     if form.errors:

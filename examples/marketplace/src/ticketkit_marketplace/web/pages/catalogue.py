@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from ticketkit_marketplace.web.api import Refused
 from ticketkit_marketplace.web.forms import Form
 from ticketkit_marketplace.web.rendering import moment_of
+from ticketkit_marketplace.web.site import ON_A_PAGE
 from ticketkit_marketplace.web.visit import Page, Visit
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     from ticketkit.http.shapes import LiveEvent
 
-ON_A_PAGE: Final = 24
-"""Live events on one page."""
 TICKETS: Final = 25
 """Tickets on one page."""
 SORTS: Final[Mapping[str, str]] = {
