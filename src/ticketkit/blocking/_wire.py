@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
 from anyio.from_thread import BlockingPortal
@@ -86,28 +86,57 @@ class Wire:
         if (portal := self._portal) is None:
             msg = "The marketplace is not running."
             raise NotRunning(msg)
+        made = _Made(call)
         try:
-            future = portal.start_task_soon(self._counted, call)
-        except RuntimeError as error:
-            msg = "The marketplace is stopping, or has stopped."
-            raise NotRunning(msg) from error
-        try:
-            return future.result()
+            return self._begin(portal, made).result()
         except CancelledError:
             msg = "The marketplace stopped before it answered: look before you try again."
             raise OutcomeUnknown(msg) from None
-        except BaseException:
-            future.cancel()  # of a Ctrl-C in this thread; an error of the call itself has ended it already
-            raise
+        finally:
+            if not made.ended:  # a Ctrl-C or a time limit of this thread: nobody waits any more
+                self.tell(made.give_up)
 
-    async def _counted(self, call: Callable[[], Awaitable[T]]) -> T:
+    def _begin(self, portal: BlockingPortal, made: _Made[T]) -> Future[T]:
+        try:
+            return portal.start_task_soon(self._counted, made)
+        except RuntimeError as error:
+            msg = "The marketplace is stopping, or has stopped."
+            raise NotRunning(msg) from error
+
+    async def _counted(self, made: _Made[T]) -> T:
         self._under_way += 1
         try:
-            return await call()
+            return await made.answer()
         finally:
             self._under_way -= 1
             if self._quiet is not None and not self._under_way:
                 self._quiet.set()
+
+
+class _Made(Generic[T]):
+    """A call that was made."""
+
+    def __init__(self, call: Callable[[], Awaitable[T]]) -> None:
+        self._call = call
+        self._scope: anyio.CancelScope | None = None
+        self._given_up = self.ended = False
+
+    async def answer(self) -> T:
+        """Make it; in the event loop."""
+        try:
+            with anyio.CancelScope() as self._scope:
+                if self._given_up:
+                    self._scope.cancel()
+                return await self._call()
+        finally:
+            self.ended = True
+        raise OutcomeUnknown  # to nobody
+
+    def give_up(self) -> None:
+        """Cancel it; in the event loop."""
+        self._given_up = True
+        if self._scope is not None:
+            self._scope.cancel()
 
 
 def check_thread() -> None:
