@@ -10,6 +10,7 @@ import pytest
 from tests.http.conftest import PASSWORD, Client, Json, Publish, Visit, browsing, field_of
 from tests.http.contract import Contract
 
+from ticketkit.domain.entities import Line, LineKind
 from ticketkit.domain.money import Money
 from ticketkit.domain.policy import Policy
 from ticketkit.domain.tickets import Listing
@@ -35,12 +36,37 @@ async def test_an_order_of_one_ticket_locks_it(buyer: Client, publish: Publish, 
         "currency": "USD",
         "chargeId": None,
         "tickets": [locked],
+        "fees": [],
         "ticketId": ticket["id"],
         "ticket": locked,
     }
     assert (await buyer.get(f"/api/orders/{order['id']}")).json() == order
     assert (await buyer.get("/api/orders")).json() == [order]
     assert (await buyer.get(f"/api/tickets/{ticket['id']}")).json() == locked
+
+
+class Fees:
+    """A fee for each ticket, and a tax for the order."""
+
+    def ticketkit_prices(self, tickets: Any) -> list[Line]:
+        fees = [
+            Line(kind=LineKind.FEE, title="Service", amount=Money(150, "USD"), ticket_id=ticket.id)
+            for ticket in tickets
+        ]
+        return [*fees, Line(kind=LineKind.TAX, title="City tax", amount=Money(1, "USD"))]
+
+
+@pytest.mark.parametrize("market_options", [{"plugins": [Fees()]}], ids=["fees"])
+async def test_fees_are_shown_and_go_with_their_tickets(buyer: Client, publish: Publish) -> None:
+    ids = [(await publish(price=10))["id"] for _ in range(2)]
+    order = (await buyer.post("/api/orders", json={"ticketIds": ids})).json()
+    fees = [{"kind": "fee", "title": "Service", "amount": 1.5, "ticketId": id} for id in ids]
+    tax = {"kind": "tax", "title": "City tax", "amount": 0.01, "ticketId": None}
+    assert (order["fees"], order["total"]) == ([*fees, tax], 23.01)
+    kept = (await buyer.patch(f"/api/orders/{order['id']}", json={"ticketIds": ids[1:]})).json()
+    assert (kept["fees"], kept["total"]) == ([fees[1], tax], 11.51)
+    paid = await buyer.post("/api/payments", json={"orderId": order["id"], "token": "tok_visa"})
+    assert paid.json()["amount"] == 11.51
 
 
 async def test_an_order_of_several_tickets_adds_up_exactly(buyer: Client, publish: Publish) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import WithJsonSchema
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
@@ -70,8 +70,17 @@ class OwnTicket(Ticket):
     lockedUntil: Time | None
 
 
+class Fee(TypedDict):
+    """A fee or tax of an order, in its currency; with a `ticketId` it goes when that ticket is dropped."""
+
+    kind: Literal["fee", "tax"]
+    title: str
+    amount: Number
+    ticketId: Id | None
+
+
 class Order(TypedDict):
-    """A claim on tickets; `ticketId` and `ticket` are there when it has just one."""
+    """A claim on tickets; `total` has its `fees` in it. `ticketId` and `ticket` are there when it has just one."""
 
     id: Id
     status: entities.OrderStatus
@@ -83,6 +92,7 @@ class Order(TypedDict):
     currency: Currency
     chargeId: Id | None
     tickets: list[Ticket]
+    fees: list[Fee]
     ticketId: NotRequired[Id]
     ticket: NotRequired[Ticket]
 
@@ -220,6 +230,12 @@ def own_ticket(found: entities.Ticket, until: datetime | None) -> OwnTicket:
     return {**ticket(found), "lockedUntil": None if until is None else time(until)}
 
 
+def fee(line: entities.Line) -> Fee:
+    """A fee or tax."""
+    kind: Literal["fee", "tax"] = "tax" if line.kind is entities.LineKind.TAX else "fee"
+    return {"kind": kind, "title": line.title, "amount": number(line.amount), "ticketId": line.ticket_id}
+
+
 def order(placed: Placed) -> Order:
     """An order with its tickets."""
     found = placed.order
@@ -236,6 +252,7 @@ def order(placed: Placed) -> Order:
         "currency": total.currency,
         "chargeId": found.charge_id,
         "tickets": tickets,
+        "fees": [fee(line) for line in found.lines if line.kind is not entities.LineKind.TICKET],
     }
     if len(tickets) == 1:
         shape["ticketId"] = tickets[0]["id"]
