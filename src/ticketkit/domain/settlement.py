@@ -43,7 +43,8 @@ def charge_heard(state: State, news: ChargeNews) -> Changes | Need:
     - `authorized`: pins an order that is open, in time, still holds every ticket, and costs what was authorized;
       an open order for which one of these is not so is cancelled.
     - `completed` by the pinning charge: the order is completed and its tickets are sold.
-    - `failed`: the pinning charge cancels the order; a declined one does if the policy says so.
+    - `failed`: the pinning charge cancels the order; a declined one does if the policy says so, and else it is told that
+      the order goes on, so that payments can say until when another card may be tried.
     - `completed` and all given back: the tickets of the order that it paid are for sale again, if the policy says so.
     """
     order = state.get(Order, news.order_id)
@@ -74,6 +75,8 @@ def _react(state: State, order: Order, news: ChargeNews) -> Changes | Need | Non
             return completed(state, order, released=_releases(order, news))
         case ChargeStatus.FAILED if reason := _lost(order, news, mine=mine):
             return cancelled(state, order, reason)
+        case ChargeStatus.FAILED if waiting and news.declined:
+            return Changes(put=(order,), facts=(Fact("order.updated", key_of(order)),), answer=(order,))
     return None
 
 

@@ -177,7 +177,7 @@ class OrderCreated(OrderState):
 
 
 class OrderUpdated(OrderState):
-    """A buyer dropped some tickets of an order: lines and total changed."""
+    """A buyer dropped some tickets of an order, so that lines and total changed; or it goes on after a declined payment."""
 
     NAME: ClassVar = "order.updated"
 
