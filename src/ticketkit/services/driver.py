@@ -15,6 +15,7 @@ from ticketkit.domain import payments
 from ticketkit.domain.decision import Changes, Keys, Need, State
 from ticketkit.domain.entities import Charge, ChargeStatus, Entity, Key, OrderCopy, OrderStatus, Refund, RefundStatus
 from ticketkit.domain.errors import ChargeClosed, NotFound, TicketkitError
+from ticketkit.services.comparison import has_money
 from ticketkit.services.correlation import Correlation, correlated, current
 from ticketkit.services.till import OtherProvider
 
@@ -33,8 +34,6 @@ log = logging.getLogger(__name__)
 
 BEGUN_AT_ONCE: Final = 256
 """Provider calls at once for buyers who wait."""
-OVER: Final = frozenset({ProviderStatus.VOID, ProviderStatus.DECLINED})
-"""Where the provider has no money of a payment, and gets none."""
 MOST_STEPS: Final = 8
 """Steps of one charge in a row; from prepared to given back there are fewer."""
 
@@ -258,7 +257,7 @@ class Driver:
     async def _look_for_money(self, charge: Charge, reference: str) -> Charge | None:
         """A failed charge that owes nothing should have nothing at the provider; what it has is owed from now on."""
         found = await self._till.books(reference)
-        if found is None or found.status in OVER or 0 < found.captured <= found.refunded:
+        if found is None or not has_money(found):
             return None
         taken = found.status is ProviderStatus.CAPTURED
         return await self._commit(charge, lambda s: payments.authorized(s, charge.id, taken=taken))
@@ -304,7 +303,7 @@ class Driver:
             found = await self._till.books(reference)
             if found is not None and found.status is ProviderStatus.CAPTURED:
                 return await self._give_back(charge)
-            if found is not None and found.status not in OVER:
+            if found is not None and has_money(found):
                 msg = f"The provider refuses the void ({outcome.code}) of what it has as {found.status.value}."
                 raise VoidRefused(msg)
             outcome = Done(reference)
