@@ -229,20 +229,22 @@ def completed(state: State, order: Order, *, released: bool = False) -> Changes 
     draft = _Draft(state)
     draft.sell(order)
     if released:
-        draft.release(order)
+        draft.release(draft.order(order.id))
     return draft.changes(answer=draft.order(order.id))
 
 
 def refunded(state: State, order: Order) -> Changes | Need:
-    """The changes for a completed order whose money was given back: the tickets that it still has are for sale again.
+    """The changes for a completed order whose money was given back: its tickets are for sale again, once.
 
-    The order itself stays as it was: it was paid, and completed.
+    The order stays completed: it was paid. It only has no tickets any more.
     """
+    if order.released:
+        return Changes()
     if need := state.missing(order_keys(order)):
         return need
     draft = _Draft(state)
     draft.release(order)
-    return draft.changes(answer=order)
+    return draft.changes(answer=draft.order(order.id))
 
 
 def holds_all(state: State, order: Order) -> bool:
@@ -418,6 +420,8 @@ class _Draft:
         self._lift(order, order.ticket_ids)
 
     def release(self, order: Order) -> None:
+        fact = "order.updated" if key_of(order) not in self._facts else self._facts[key_of(order)].name
+        self._put_order(replace(order, released=True), fact)
         for id in order.ticket_ids:
             ticket = self._ticket(id)
             if ticket.status is TicketStatus.SOLD and ticket.order_id == order.id:

@@ -361,7 +361,7 @@ def refunded(state: State, refund_id: str, *, reference: str) -> Changes | Need:
 def refund_failed(state: State, refund_id: str, *, code: str) -> Changes | Need:
     """The provider refused the refund for good: its amount can be refunded again.
 
-    A failed charge, whose money has to be given back, is looked after again until it was: by another refund, or by hand.
+    A failed charge, whose money has to be given back, is looked after until it was: by another refund, or by hand.
     """
     old = state.require(Refund, refund_id)
     if old.status is not RefundStatus.CREATED:

@@ -218,8 +218,8 @@ class Driver:
         reference = charge.reference
         if reference is None:
             return await self._prepare(charge, copy) if charge.status is ChargeStatus.CREATED else None
-        if charge.owes_void:
-            return await self._void(charge, reference)
+        if charge.status is ChargeStatus.FAILED:
+            return await self._ended(charge, reference)
         match charge.status:
             case ChargeStatus.CREATED:
                 return await self._authorize(charge, reference, copy)
@@ -227,9 +227,12 @@ class Driver:
                 return await self._look(charge, reference)
             case ChargeStatus.AUTHORIZED if payments.may_capture(charge, copy):
                 return await self._capture(charge, reference)
-            case ChargeStatus.FAILED if charge.due_at is not None:
-                return await self._look_whether_returned(charge, reference)
         return None
+
+    async def _ended(self, charge: Charge, reference: str) -> Charge | None:
+        if charge.owes_void:
+            return await self._void(charge, reference)
+        return None if charge.due_at is None else await self._look_whether_returned(charge, reference)
 
     async def _prepare(self, charge: Charge, copy: OrderCopy) -> Charge | None:
         if await self._late(copy):

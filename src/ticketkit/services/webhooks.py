@@ -75,8 +75,8 @@ class Webhooks:
     async def apply(self) -> int:
         """Apply what was stored; returns how many were applied.
 
-        Those of one payment together: they all say that its books are worth a look. One that can't be applied now, since
-        the provider can't be reached, stays for the next time.
+        Those of one payment together: they all say that its books are worth a look. One that can't be applied now,
+        since the provider can't be reached, stays for the next time.
         """
         by_payment: dict[str, list[Webhook]] = {}
         for hook in await self._storage.unapplied_webhooks(BATCH):
