@@ -52,10 +52,14 @@ async def check_money(inventory: Storage, payments: Storage, books: Books) -> No
     captured = [booked for booked in books.charges if booked.status is ProviderStatus.CAPTURED]
     for booked in captured:
         charge = charges[booked.charge_id]
-        given = sum(refunds[id].amount.minor for id in charge.refund_ids if refunds[id].status is RefundStatus.COMPLETED)
+        given = sum(
+            refunds[id].amount.minor for id in charge.refund_ids if refunds[id].status is RefundStatus.COMPLETED
+        )
         assert booked.refunded == charge.refunded == charge.given_back == given
     # What failed with its money taken at once was given back in whole.
-    captured = [b for b in captured if charges[b.charge_id].status is not ChargeStatus.FAILED or b.captured > b.refunded]
+    captured = [
+        b for b in captured if charges[b.charge_id].status is not ChargeStatus.FAILED or b.captured > b.refunded
+    ]
     paid_by = Counter(charges[booked.charge_id].order_id for booked in captured)
     completed = {order.id for order in orders.values() if order.status is OrderStatus.COMPLETED}
     assert paid_by == Counter(completed), "each completed order was paid once, and nothing else was"
@@ -64,6 +68,8 @@ async def check_money(inventory: Storage, payments: Storage, books: Books) -> No
         order = orders[charge.order_id]
         assert (charge.status, order.charge_id) == (ChargeStatus.COMPLETED, charge.id)
         assert booked.captured == charge.amount.minor == order.total.minor
+        whole = charge.given_back == charge.amount.minor
+        assert order.released == (whole and order.policy.on_refund is OnRefund.RELEASE)
     given = Counter({r.id: r.amount.minor for r in refunds.values() if r.status is RefundStatus.COMPLETED})
     assert Counter({r.refund_id: r.amount.minor for r in books.refunds}) == given
     for charge in charges.values():
@@ -71,16 +77,10 @@ async def check_money(inventory: Storage, payments: Storage, books: Books) -> No
         assert not charge.owes_void
 
 
-async def check_locks(inventory: Storage, payments: Storage) -> None:
+async def check_locks(inventory: Storage) -> None:
     """A ticket is locked or sold by exactly the order that has it; holds are what is open."""
     orders, tickets = await every(inventory, Order), await every(inventory, Ticket)
-    released = {
-        charge.order_id
-        for charge in (await every(payments, Charge)).values()
-        if charge.given_back >= charge.amount.minor and orders[charge.order_id].policy.on_refund is OnRefund.RELEASE
-    }
-    completed = [o for o in orders.values() if o.status is OrderStatus.COMPLETED and o.id not in released]
-    sold = [id for order in completed for id in order.ticket_ids]
+    sold = [id for o in orders.values() if o.status is OrderStatus.COMPLETED and not o.released for id in o.ticket_ids]
     assert len(sold) == len(set(sold)), "a ticket was sold twice"
     assert set(sold) == {ticket.id for ticket in tickets.values() if ticket.status is TicketStatus.SOLD}
     for ticket in tickets.values():
@@ -88,7 +88,7 @@ async def check_locks(inventory: Storage, payments: Storage) -> None:
             order = orders[ticket.order_id]
             assert ticket.id in order.ticket_ids
             assert order.status is not OrderStatus.CANCELLED
-            assert order.id not in released
+            assert not order.released
     held = Counter({order.id: len(order.ticket_ids) for order in orders.values() if not order.status.final})
     holds: Counter[str] = Counter()
     for hold in (await every(inventory, Holds)).values():
@@ -125,6 +125,6 @@ async def check_outbox(*storages: Storage) -> None:
 async def check(inventory: Storage, payments: Storage, books: Books) -> None:
     """Everything."""
     await check_money(inventory, payments, books)
-    await check_locks(inventory, payments)
+    await check_locks(inventory)
     await check_copies(inventory, payments)
     await check_outbox(inventory, payments)
