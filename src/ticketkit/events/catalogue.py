@@ -181,7 +181,7 @@ class OrderCreated(OrderState):
 
 
 class OrderUpdated(OrderState):
-    """A buyer dropped some tickets of an order, or a full refund released those of a completed one."""
+    """A buyer dropped some tickets, a full refund released them, or the order goes on after a declined payment."""
 
     NAME: ClassVar = "order.updated"
 

@@ -32,6 +32,7 @@ from ticketkit.services.passwords import Passwords
 from ticketkit.services.payments import Payments
 from ticketkit.services.progress import Progress
 from ticketkit.services.tickets import Tickets
+from ticketkit.services.till import Till
 from ticketkit.services.tokens import Minter, Revocations, Verified, Verifier
 from ticketkit.services.waiting import first_of
 
@@ -261,7 +262,7 @@ class Runtime:
         if backends.provider is not None:
             progress = Progress(config.clock)
             storage = storages[Boundary.PAYMENTS]
-            driver = Driver(storage, commands, provider=backends.provider, progress=progress)
+            driver = Driver(storage, commands, till=Till(backends.provider, config.clock), progress=progress)
             self._services[ServiceName.PAYMENTS] = Payments(
                 storage, commands, provider=backends.provider, driver=driver, progress=progress
             )
