@@ -75,7 +75,6 @@ class CancelReason(StrEnum):
     PAYMENT_DECLINED = "payment_declined"
     PAYMENT_FAILED = "payment_failed"
     EVENT_CANCELLED = "event_cancelled"
-    OPERATOR = "operator"
 
 
 class ChargeStatus(StrEnum):
@@ -254,6 +253,7 @@ class Order(Kept):
         expires_at: End of the lock while the order is `created`.
         placed_until: `expires_at` as it was when the order was placed; extensions count from it.
         prolonged: How often its buyer asked for more time; see `asked_until`.
+        released: Whether a full refund of the completed order freed its tickets: it has none of them any more.
         charge_id: The charge that pins (`awaiting_payment`) or paid (`completed`) it.
         seen: Newest version of each charge that was heard of, so that a late event is void.
     """
@@ -269,6 +269,7 @@ class Order(Kept):
     placed_until: datetime
     extension: Extension = Extension.NONE
     prolonged: int = 0
+    released: bool = False
     charge_id: str | None = None
     seen: tuple[tuple[str, int], ...] = ()
     created_at: datetime

@@ -158,7 +158,10 @@ class OrderLine(Shape):
 
 
 class OrderState(Contract):
-    """The public state of an order; `chargeId` is the charge that pins or paid it."""
+    """The public state of an order.
+
+    `chargeId` is the charge that pins or paid it; `released` says that its tickets were freed by a full refund.
+    """
 
     user_id: str
     status: OrderStatus
@@ -167,6 +170,7 @@ class OrderState(Contract):
     total: Amount
     lines: tuple[OrderLine, ...]
     charge_id: str | None = None
+    released: bool = False
     extra: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -177,7 +181,7 @@ class OrderCreated(OrderState):
 
 
 class OrderUpdated(OrderState):
-    """A buyer dropped some tickets of an order: lines and total changed."""
+    """A buyer dropped some tickets, a full refund released them, or the order goes on after a declined payment."""
 
     NAME: ClassVar = "order.updated"
 

@@ -125,6 +125,7 @@ def _order_json(order: Order) -> dict[str, Any]:
             for line in order.lines
         ],
         "chargeId": order.charge_id,
+        "released": order.released,
         "extra": order.extra,
     }
 
@@ -187,7 +188,7 @@ def _order(order: Order) -> dict[str, Any]:
         for line in order.lines
     )
     return {
-        **_named(order, "id version status reason expires_at charge_id extra"),
+        **_named(order, "id version status reason expires_at charge_id released extra"),
         "user_id": order.buyer_id,
         "total": _money(order.total),
         "lines": lines,

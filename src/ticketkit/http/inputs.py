@@ -211,6 +211,12 @@ class KeptTickets(Input):
     ticket_ids: Annotated[list[Id], Field(min_length=1, max_length=MOST_TICKETS)]
 
 
+class ShownPass(Input):
+    """A pass that is shown at the door."""
+
+    text: Annotated[str, StringConstraints(min_length=1, max_length=2_000), Field(alias="pass")]
+
+
 class NewPayment(Input):
     """A payment for an order."""
 

@@ -28,6 +28,7 @@ from ticketkit.domain.money import Money
 from ticketkit.domain.payments import OrderNews
 from ticketkit.events.catalogue import OrderState
 from ticketkit.services.progress import TooManyWaiting
+from ticketkit.services.reconciliation import Reconciler
 from ticketkit.services.webhooks import Webhooks
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ticketkit.backends.storage import Storage
     from ticketkit.events.envelope import Event
     from ticketkit.services.commands import Commands
+    from ticketkit.services.comparison import Finding
     from ticketkit.services.driver import Driver
     from ticketkit.services.progress import Progress
 
@@ -70,6 +72,7 @@ class Payments:
         self._storage, self._commands = storage, commands
         self.provider, self._driver, self._progress = provider, driver, progress
         self._webhooks = Webhooks(storage, commands, provider=provider, driver=driver)
+        self._reconciler = Reconciler(storage, driver=driver)
 
     async def pay(
         self, buyer_id: str, order_id: str, *, token: str | None = None, command_key: str | None = None
@@ -214,7 +217,12 @@ class Payments:
 
     async def reconcile(self) -> int:
         """Apply webhooks, and drive on whatever is past its deadline; returns how much there was to do."""
-        return await self._webhooks.apply() + await self._driver.reconcile()
+        return await self._webhooks.apply() + await self._reconciler.due()
+
+    @property
+    def to_repair(self) -> tuple[Finding, ...]:
+        """What needs people, as the reconciler of this process knows it."""
+        return self._reconciler.to_repair
 
     async def nudged(self) -> None:
         """Wait until there may be something to reconcile."""
