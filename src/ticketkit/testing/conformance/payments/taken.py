@@ -82,6 +82,7 @@ class TakenPromises(PaymentPromises):
         reference = await till.taken()
         for _ in range(2):
             assert await till.done(till.capture(reference)) == reference, "Done names another payment"
+            assert await till.standing(reference) == AFTER["capture"]
         assert await refuses(till.capture(reference, Money(PRICE + 1, till.target.currency))), "captured more"
         assert await till.standing(reference) == AFTER["capture"]
 
