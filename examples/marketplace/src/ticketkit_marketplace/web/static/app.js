@@ -50,3 +50,30 @@ async function watch(part) {
 }
 
 document.querySelectorAll("[data-refresh][id]").forEach(watch);
+
+// The countdown goes by the server's clock: how far this one is off is known from the page's own time.
+const ANNOUNCED = new Map([[300, "5 minutes"], [60, "1 minute"]]);
+
+function countDown() {
+  for (const place of document.querySelectorAll("[data-until]")) {
+    place.off ??= Date.parse(place.dataset.now) - Date.now();
+    const left = Math.max(0, Math.round((Date.parse(place.dataset.until) - Date.now() - place.off) / 1000));
+    const text = `, ${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")} left`;
+    if (place.textContent !== text) {
+      place.textContent = text;
+    }
+    const status = document.getElementById("time-left");
+    if (status && ANNOUNCED.has(left)) {
+      status.textContent = `${ANNOUNCED.get(left)} left to pay. You can ask for more time below.`;
+    }
+    if (left === 0 && !place.dataset.over) {
+      place.dataset.over = "yes";
+      setTimeout(() => location.reload(), 2000);
+    }
+  }
+}
+
+if (document.querySelector("[data-until]")) {
+  countDown();
+  setInterval(countDown, 500);
+}
