@@ -23,6 +23,28 @@ addEventListener("pageshow", (event) => {
 
 document.querySelector("[autofocus]#errors")?.focus();
 
+// The button says how many tickets are chosen and what they cost together; sums are of minor units.
+for (const form of document.querySelectorAll("form[data-choice]")) {
+  const button = form.querySelector(".buy button");
+  const plain = button.textContent;
+  const tell = () => {
+    const chosen = [...form.querySelectorAll('[name="ticket"]:checked')];
+    const currencies = new Set(chosen.map((box) => box.dataset.currency));
+    button.textContent = plain;
+    if (currencies.size === 1) {
+      const [currency] = currencies;
+      const format = new Intl.NumberFormat("en-US", { style: "currency", currency });
+      const minor = chosen.reduce((sum, box) => sum + Number(box.dataset.minor), 0);
+      const digits = Number(chosen[0].dataset.digits);
+      const tickets = chosen.length === 1 ? "ticket" : "tickets";
+      button.textContent = `Buy ${chosen.length} ${tickets} for ${format.format(minor / 10 ** digits)}`;
+    }
+  };
+  form.addEventListener("change", tell);
+  addEventListener("pageshow", tell); // the back button brings chosen ones back
+  tell();
+}
+
 // What changes by itself is looked at again every few seconds: `data-refresh` says how many.
 async function refresh(part) {
   const answer = await fetch(location.href, { headers: { accept: "text/html" } });
