@@ -167,6 +167,7 @@ class LiveEvent(Kept):
         zone: IANA time zone of the venue, for people.
         on_sale_at: Before it tickets can be listed, but not ordered; None is "at once".
         owner_id: The user who announced it.
+        paused: Whether its sales are paused: nothing of it can be ordered, what was ordered can be paid.
     """
 
     KIND: ClassVar[Kind] = "live_event"
@@ -178,6 +179,7 @@ class LiveEvent(Kept):
     on_sale_at: datetime | None = None
     owner_id: str
     status: LiveEventStatus = LiveEventStatus.SCHEDULED
+    paused: bool = False
     created_at: datetime
     version: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -190,6 +192,7 @@ class Ticket(Kept):
     Attributes:
         event_id: The live event; it never changes.
         order_id: The order that locks or bought it; None unless locked or sold.
+        admitted_at: When its pass was shown at the door; None before, and again when it is released.
     """
 
     KIND: ClassVar[Kind] = "ticket"
@@ -201,6 +204,7 @@ class Ticket(Kept):
     seat: str | None = None
     status: TicketStatus = TicketStatus.AVAILABLE
     order_id: str | None = None
+    admitted_at: datetime | None = None
     created_at: datetime
     version: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -248,6 +252,8 @@ class Order(Kept):
         lines: Tickets first, then fees and taxes; one currency.
         expires_at: End of the lock while the order is `created`.
         placed_until: `expires_at` as it was when the order was placed; extensions count from it.
+        prolonged: How often its buyer asked for more time; see `asked_until`.
+        released: Whether a full refund of the completed order freed its tickets: it has none of them any more.
         charge_id: The charge that pins (`awaiting_payment`) or paid (`completed`) it.
         seen: Newest version of each charge that was heard of, so that a late event is void.
     """
@@ -262,6 +268,8 @@ class Order(Kept):
     expires_at: datetime
     placed_until: datetime
     extension: Extension = Extension.NONE
+    prolonged: int = 0
+    released: bool = False
     charge_id: str | None = None
     seen: tuple[tuple[str, int], ...] = ()
     created_at: datetime
@@ -272,6 +280,14 @@ class Order(Kept):
     def total(self) -> Money:
         """What the buyer pays."""
         return total([line.amount for line in self.lines])
+
+    @property
+    def asked_until(self) -> datetime:
+        """The end of the lock by what its buyer asked for; a payment's grace or window counts from here."""
+        if not self.prolonged:
+            return self.placed_until
+        cap = max(self.placed_until, self.created_at + self.policy.longest_hold)
+        return min(self.placed_until + self.prolonged * self.policy.extension, cap)
 
     @property
     def ticket_ids(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
 from ticketkit.domain.decision import Changes, Command, Fact, Need, State
@@ -152,6 +153,40 @@ def cancel(state: State, order_id: str, *, buyer_id: str) -> Changes | Need:
     return _cancelled(state, order, CancelReason.BUYER)
 
 
+def prolong(state: State, order_id: str, *, buyer_id: str) -> Changes | Need:
+    """Give a buyer who asks for it more time, as often and as long as the policy allows.
+
+    Raises:
+        NotFound: There is no such order of this buyer.
+        OrderClosed: The order is not `created` any more, or past its time.
+        LimitReached: They have had it already, or the lock would get longer than the policy's longest.
+    """
+    order = own(state, order_id, buyer_id)
+    _check_open(state, order)
+    longer = replace(order, prolonged=order.prolonged + 1)
+    more = longer.asked_until - order.asked_until
+    if longer.prolonged > order.policy.extensions or more <= timedelta(0):
+        msg = "This order's time was extended already; it can't be extended again."
+        raise LimitReached(msg, code="extended_already", order_id=order_id, expires_at=order.expires_at.isoformat())
+    longer = replace(longer, expires_at=order.expires_at + more)
+    return Changes(put=(longer,), facts=(Fact("order.extended", key_of(longer)),), answer=(longer,))
+
+
+def call_off(state: State, order_id: str, *, reason: CancelReason) -> Changes | Need:
+    """Cancel an order that nobody pays yet, as an operator; its tickets are free in the same commit.
+
+    Raises:
+        NotFound: There is no such order.
+        OrderClosed: It is `awaiting_payment` or `completed`. (Cancelling a cancelled order changes nothing.)
+    """
+    order = state.require(Order, order_id)
+    if order.status is OrderStatus.CANCELLED:
+        return Changes(answer=(order,))
+    if order.status is not OrderStatus.CREATED:
+        raise closed(order)
+    return _cancelled(state, order, reason)
+
+
 def expire(state: State, order_id: str) -> Changes | Need:
     """Cancel an order whose lock is past its time; void for every other one."""
     order = state.get(Order, order_id)
@@ -198,20 +233,22 @@ def completed(state: State, order: Order, *, released: bool = False) -> Changes 
     draft = _Draft(state)
     draft.sell(order)
     if released:
-        draft.release(order)
+        draft.release(draft.order(order.id))
     return draft.changes(answer=draft.order(order.id))
 
 
 def refunded(state: State, order: Order) -> Changes | Need:
-    """The changes for a completed order whose money was given back: the tickets that it still has are for sale again.
+    """The changes for a completed order whose money was given back: its tickets are for sale again, once.
 
-    The order itself stays as it was: it was paid, and completed.
+    The order stays completed: it was paid. It only has no tickets any more.
     """
+    if order.released:
+        return Changes()
     if need := state.missing(order_keys(order)):
         return need
     draft = _Draft(state)
     draft.release(order)
-    return draft.changes(answer=order)
+    return draft.changes(answer=draft.order(order.id))
 
 
 def holds_all(state: State, order: Order) -> bool:
@@ -328,6 +365,9 @@ def _check_on_sale(state: State, event: LiveEvent, ticket: Ticket) -> None:
     if event.status is LiveEventStatus.CANCELLED:
         msg = "The live event is cancelled."
         raise NotOnSale(msg, code="live_event_cancelled", **values)
+    if event.paused:
+        msg = "Sales for this live event are paused."
+        raise NotOnSale(msg, code="sales_paused", **values)
     if event.on_sale_at is not None and state.now < event.on_sale_at:
         msg = f"Tickets for this live event are on sale from {event.on_sale_at.isoformat()}."
         raise NotOnSale(msg, code="not_on_sale_yet", on_sale_at=event.on_sale_at.isoformat(), **values)
@@ -390,10 +430,14 @@ class _Draft:
         self._lift(order, order.ticket_ids)
 
     def release(self, order: Order) -> None:
+        fact = "order.updated" if key_of(order) not in self._facts else self._facts[key_of(order)].name
+        self._put_order(replace(order, released=True), fact)
         for id in order.ticket_ids:
             ticket = self._ticket(id)
             if ticket.status is TicketStatus.SOLD and ticket.order_id == order.id:
-                self._put_ticket(replace(ticket, status=TicketStatus.AVAILABLE, order_id=None), "ticket.released")
+                self._put_ticket(
+                    replace(ticket, status=TicketStatus.AVAILABLE, order_id=None, admitted_at=None), "ticket.released"
+                )
 
     def changes(self, *, answer: Order, tickets: bool = False) -> Changes:
         of_order = tuple(self._ticket(id) for id in answer.ticket_ids) if tickets else ()

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from ticketkit.domain.decision import Changes, Command, Fact, Need, State
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = timedelta(seconds=30)
 """How long a charge or refund may stand still before the reconciler looks after it."""
+SOONEST: Final = timedelta(seconds=5)
+LATEST: Final = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +236,18 @@ def give_back(state: State, command: Command, charge_id: str) -> Changes | Need:
     return Changes(put=(back, charge), facts=(Fact("refund.created", key_of(back)),), answer=(back, charge))
 
 
+def returned(state: State, charge_id: str) -> Changes | Need:
+    """The provider has nothing left of a failed charge that it had taken: nobody has to look after it any more.
+
+    Said of what people gave back by hand, after the provider had refused the refund.
+    """
+    charge = state.require(Charge, charge_id)
+    if charge.status is not ChargeStatus.FAILED or charge.owes_void or charge.due_at is None:
+        return Changes(answer=(charge,))
+    charge = replace(charge, due_at=None)
+    return Changes(put=(charge,), answer=(charge,))
+
+
 def give_up(state: State, charge_id: str, *, code: str) -> Changes | Need:
     """Fail a charge that the provider has not decided; the void that it owes is recorded in the same commit.
 
@@ -244,6 +259,14 @@ def give_up(state: State, charge_id: str, *, code: str) -> Changes | Need:
     if need := state.missing((OrderCopy.key(charge.order_id),)):
         return need
     return _given_up(state, charge, None, code)
+
+
+def pause(age: timedelta) -> timedelta:
+    """How long the reconciler leaves alone what it could not finish: a thirtieth of its age, 5 seconds to 5 minutes.
+
+    So what waits in vain is asked for ever less often, and what can go on does so at most 3 % later than it could have.
+    """
+    return min(max(age / 30, SOONEST), LATEST)
 
 
 def look_again(state: State, charge_id: str, *, after: timedelta) -> Changes | Need:
@@ -270,7 +293,7 @@ def refund(
     *,
     charge_id: str,
     seller_id: str | None = None,
-    amount: Money | None = None,
+    amount: Money | Decimal | None = None,
     reason: str = "",
 ) -> Changes | Need:
     """Begin to give back a charge whose money was taken, all that is left or part.
@@ -283,15 +306,15 @@ def refund(
         command: Brings the refund's id.
         charge_id: Of what.
         seller_id: Who asks; None for an operator.
-        amount: None for all that is left.
+        amount: Money, or a number of major units of the charge's currency; None for all that is left.
         reason: For people.
 
     Raises:
         NotFound: There is no such charge, or the seller has nothing to do with it.
         Forbidden: Tickets of other sellers are in the order too, or the buyer asks.
         ChargeClosed: It is not completed.
-        InvalidMoney: Another currency, or nothing.
-        Conflict: More than is left.
+        InvalidMoney: Another currency, more digits than it has, or nothing.
+        Conflict: More than is left, or nothing is.
     """
     charge = state.require(Charge, charge_id)
     if seller_id is not None:
@@ -302,11 +325,8 @@ def refund(
         msg = "Only a completed charge can be refunded."
         raise ChargeClosed(msg, code="charge_not_completed", charge_id=charge_id, status=charge.status.value)
     left = Money(charge.amount.minor - charge.refunded, charge.amount.currency)
-    wanted = left if amount is None else amount
-    if wanted.currency != left.currency or wanted.minor <= 0:
-        msg = f"A refund is more than 0 and in {left.currency}."
-        raise InvalidMoney(msg, field="amount")
-    if wanted.minor > left.minor:
+    wanted = left if amount is None else _wanted(amount, left.currency)
+    if wanted.minor > left.minor or not left.minor:
         msg = f"Only {left} of this charge is left to refund."
         raise Conflict(msg, code="refund_above_charge", charge_id=charge_id, left=str(left.major))
     new = Refund(
@@ -332,12 +352,17 @@ def refunded(state: State, refund_id: str, *, reference: str) -> Changes | Need:
     new = replace(old, status=RefundStatus.COMPLETED, reference=reference, due_at=None)
     charge = state.require(Charge, old.charge_id)
     charge = replace(charge, given_back=charge.given_back + old.amount.minor)
+    if charge.status is ChargeStatus.FAILED and charge.given_back >= charge.amount.minor:
+        charge = replace(charge, due_at=None)
     facts = (Fact("refund.completed", key_of(new)), Fact("charge.refunded", key_of(charge)))
     return Changes(put=(new, charge), facts=facts, answer=(new,))
 
 
 def refund_failed(state: State, refund_id: str, *, code: str) -> Changes | Need:
-    """The provider refused the refund for good: its amount can be refunded again."""
+    """The provider refused the refund for good: its amount can be refunded again.
+
+    A failed charge, whose money has to be given back, is looked after until it was: by another refund, or by hand.
+    """
     old = state.require(Refund, refund_id)
     if old.status is not RefundStatus.CREATED:
         return Changes(answer=(old,))
@@ -345,8 +370,24 @@ def refund_failed(state: State, refund_id: str, *, code: str) -> Changes | Need:
         return need
     charge = state.require(Charge, old.charge_id)
     charge = replace(charge, refunded=charge.refunded - old.amount.minor)
+    if charge.status is ChargeStatus.FAILED:
+        charge = replace(charge, due_at=state.now + PATIENCE)
     new = replace(old, status=RefundStatus.FAILED, code=code, due_at=None)
     return Changes(put=(new, charge), facts=(Fact("refund.failed", key_of(new)),), answer=(new,))
+
+
+def _wanted(amount: Money | Decimal, currency: str) -> Money:
+    """What is asked to be given back."""
+    if isinstance(amount, Decimal):
+        try:
+            amount = Money.parse(amount, currency)
+        except InvalidMoney as error:
+            error.field = "amount"
+            raise
+    if amount.currency != currency or amount.minor <= 0:
+        msg = f"A refund is more than 0 and in {currency}."
+        raise InvalidMoney(msg, field="amount")
+    return amount
 
 
 def _check_seller(charge: Charge, copy: OrderCopy | None, seller_id: str) -> None:

@@ -29,6 +29,9 @@ class Policy:
         hold: How long a ticket is locked for its buyer.
         payment_grace: Added once to the lock when a charge was begun in time.
         payment_window: The same for a charge that needs an action of the buyer (3-D Secure).
+        extension: Added to the lock when its buyer asks for more time (WCAG 2.2, success criterion 2.2.1).
+        extensions: How often a buyer may ask.
+        longest_hold: From placing the order to the end of its lock, whatever the buyer asks for.
         tickets_per_order: Most tickets in one order.
         tickets_on_hold: Most tickets that a buyer has in open orders for one live event.
         own_tickets: Whether sellers may order what they list themselves.
@@ -39,6 +42,9 @@ class Policy:
     hold: timedelta = timedelta(minutes=15)
     payment_grace: timedelta = timedelta(seconds=60)
     payment_window: timedelta = timedelta(minutes=5)
+    extension: timedelta = timedelta(minutes=5)
+    extensions: int = 1
+    longest_hold: timedelta = timedelta(minutes=30)
     tickets_per_order: int = 10
     tickets_on_hold: int = 10
     own_tickets: bool = False

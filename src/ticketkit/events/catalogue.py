@@ -61,6 +61,7 @@ class LiveEventState(Contract):
     on_sale_at: datetime | None = None
     owner_id: str
     status: LiveEventStatus
+    paused: bool = False
     extra: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -92,6 +93,7 @@ class TicketState(Contract):
     seat: str | None = None
     status: TicketStatus
     order_id: str | None = None
+    admitted_at: datetime | None = None
     extra: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -131,6 +133,12 @@ class TicketReleased(TicketState):
     NAME: ClassVar = "ticket.released"
 
 
+class TicketAdmitted(TicketState):
+    """The holder of a sold ticket was let in at the door."""
+
+    NAME: ClassVar = "ticket.admitted"
+
+
 class TicketWithdrawn(TicketState):
     """A ticket was taken off the market by its seller."""
 
@@ -150,7 +158,10 @@ class OrderLine(Shape):
 
 
 class OrderState(Contract):
-    """The public state of an order; `chargeId` is the charge that pins or paid it."""
+    """The public state of an order.
+
+    `chargeId` is the charge that pins or paid it; `released` says that its tickets were freed by a full refund.
+    """
 
     user_id: str
     status: OrderStatus
@@ -159,6 +170,7 @@ class OrderState(Contract):
     total: Amount
     lines: tuple[OrderLine, ...]
     charge_id: str | None = None
+    released: bool = False
     extra: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -169,13 +181,13 @@ class OrderCreated(OrderState):
 
 
 class OrderUpdated(OrderState):
-    """A buyer dropped some tickets of an order: lines and total changed."""
+    """A buyer dropped some tickets, a full refund released them, or the order goes on after a declined payment."""
 
     NAME: ClassVar = "order.updated"
 
 
 class OrderExtended(OrderState):
-    """The lock of an order was prolonged, since its payment began in time."""
+    """The lock of an order was prolonged: its payment began in time, or its buyer asked for more time."""
 
     NAME: ClassVar = "order.extended"
 
@@ -298,6 +310,7 @@ CATALOGUE: tuple[type[Contract], ...] = (
     TicketUnlocked,
     TicketSold,
     TicketReleased,
+    TicketAdmitted,
     TicketWithdrawn,
     OrderCreated,
     OrderUpdated,

@@ -98,6 +98,7 @@ def _ticket_json(ticket: Ticket) -> dict[str, Any]:
         "seat": ticket.seat,
         "status": ticket.status.value,
         "orderId": ticket.order_id,
+        "admittedAt": ticket.admitted_at,
         "extra": ticket.extra,
     }
 
@@ -124,6 +125,7 @@ def _order_json(order: Order) -> dict[str, Any]:
             for line in order.lines
         ],
         "chargeId": order.charge_id,
+        "released": order.released,
         "extra": order.extra,
     }
 
@@ -143,7 +145,7 @@ def _public(entity: Entity) -> dict[str, Any]:  # noqa: PLR0911 - one a kind
         case Refund():
             return {**_named(entity, "id version charge_id order_id status reason code reference"), **_amount(entity)}
         case LiveEvent():
-            return _named(entity, "id version name venue starts_at zone on_sale_at owner_id status extra")
+            return _named(entity, "id version name venue starts_at zone on_sale_at owner_id status paused extra")
         case User():
             return _named(entity, "id version roles created_at")
         case Session():
@@ -167,7 +169,7 @@ def _money(money: Money) -> Amount:
 
 def _ticket(ticket: Ticket) -> dict[str, Any]:
     return {
-        **_named(ticket, "id version title seller_id event_id seat status order_id extra"),
+        **_named(ticket, "id version title seller_id event_id seat status order_id admitted_at extra"),
         "price": _money(ticket.price),
     }
 
@@ -186,7 +188,7 @@ def _order(order: Order) -> dict[str, Any]:
         for line in order.lines
     )
     return {
-        **_named(order, "id version status reason expires_at charge_id extra"),
+        **_named(order, "id version status reason expires_at charge_id released extra"),
         "user_id": order.buyer_id,
         "total": _money(order.total),
         "lines": lines,

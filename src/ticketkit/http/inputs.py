@@ -211,6 +211,19 @@ class KeptTickets(Input):
     ticket_ids: Annotated[list[Id], Field(min_length=1, max_length=MOST_TICKETS)]
 
 
+class ShownPass(Input):
+    """A pass that is shown at the door."""
+
+    text: Annotated[str, StringConstraints(min_length=1, max_length=2_000), Field(alias="pass")]
+
+
+class NewRefund(Input):
+    """Money to be given back."""
+
+    amount: Annotated[Amount | None, Field(description="In the charge's currency; left out: all that is left.")] = None
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] = ""
+
+
 class NewPayment(Input):
     """A payment for an order."""
 

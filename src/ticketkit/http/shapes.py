@@ -45,6 +45,7 @@ class LiveEvent(TypedDict):
     onSaleAt: Time | None
     userId: UserId
     status: entities.LiveEventStatus
+    paused: bool
     version: int
 
 
@@ -125,6 +126,20 @@ class Charge(TypedDict):
     stripeRefundId: NotRequired[str | None]
 
 
+Pass = TypedDict("Pass", {"ticketId": Id, "pass": str})
+Pass.__doc__ = "What the buyer of a ticket shows at the door, as text or in a QR code."
+
+
+class Admission(TypedDict):
+    """Whose pass was shown, for whoever stands at the door."""
+
+    ticketId: Id
+    title: str
+    seat: str | None
+    eventId: Id | None
+    admittedAt: Time
+
+
 class Received(TypedDict):
     """How many notices of a webhook were new."""
 
@@ -189,6 +204,7 @@ def live_event(event: entities.LiveEvent) -> LiveEvent:
         "onSaleAt": None if event.on_sale_at is None else time(event.on_sale_at),
         "userId": event.owner_id,
         "status": event.status,
+        "paused": event.paused,
         "version": event.version,
     }
 
@@ -242,6 +258,17 @@ def order(placed: Placed) -> Order:
         shape["ticketId"] = tickets[0]["id"]
         shape["ticket"] = tickets[0]
     return shape
+
+
+def admission(found: entities.Ticket) -> Admission:
+    """A ticket whose holder was let in."""
+    return {
+        "ticketId": found.id,
+        "title": found.title,
+        "seat": found.seat,
+        "eventId": found.event_id,
+        "admittedAt": time(found.admitted_at or found.created_at),
+    }
 
 
 def refund(found: entities.Refund) -> Refund:

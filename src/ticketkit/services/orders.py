@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ticketkit.backends.storage import Answer
-from ticketkit.domain import orders, settlement
+from ticketkit.domain import orders, settlement, tickets
 from ticketkit.domain.decision import Changes, Command, Keys, Need, State
-from ticketkit.domain.entities import ChargeStatus, Line, LiveEvent, Order, Ticket
-from ticketkit.domain.errors import NotFound
+from ticketkit.domain.entities import CancelReason, ChargeStatus, Line, LiveEvent, Order, OrderStatus, Ticket
+from ticketkit.domain.errors import NotFound, OrderClosed
 from ticketkit.domain.money import Money
 from ticketkit.domain.policy import OnDecline, OnRefund, Policy
 from ticketkit.domain.settlement import ChargeNews
 from ticketkit.events.catalogue import ChargeState, OrderExpirationDue
 from ticketkit.plugins.rules import FactsOutOfDate
+from ticketkit.services.passes import Passes, PassKeys
 
 if TYPE_CHECKING:
     from ticketkit.backends.storage import Page, Storage
@@ -49,11 +50,15 @@ class Orders:
         commands: Makes commands.
         plugins: Their policies and rules.
         policy: The default.
+        passes: Makes and reads what is shown at the door.
     """
 
-    def __init__(self, storage: Storage, commands: Commands, *, plugins: Plugins, policy: Policy) -> None:
+    def __init__(
+        self, storage: Storage, commands: Commands, *, plugins: Plugins, policy: Policy, passes: Passes | None = None
+    ) -> None:
         self._storage, self._commands = storage, commands
         self._plugins, self._policy = plugins, policy
+        self._passes = passes or Passes(PassKeys.fresh())
 
     async def place(
         self,
@@ -125,6 +130,57 @@ class Orders:
             command,
         )
         return answer.one(Order)
+
+    async def prolong(self, buyer_id: str, order_id: str, *, command_key: str | None = None) -> Placed:
+        """Give a buyer more time; see `ticketkit.domain.orders.prolong`."""
+        command = self._commands.ask("orders.prolong", actor=buyer_id, key=command_key, request=[order_id])
+        answer = await self._storage.decide(
+            Keys.of(Order.key(order_id)),
+            lambda state: orders.prolong(state, order_id, buyer_id=buyer_id),
+            command,
+        )
+        return (await self._with_tickets([answer.one(Order)]))[0]
+
+    async def call_off(self, order_id: str, *, actor: str | None, reason: CancelReason) -> Order:
+        """Cancel an order that nobody pays yet, as an operator; see `ticketkit.domain.orders.call_off`."""
+        command = self._commands.ask("orders.call_off", actor=actor)
+        answer = await self._storage.decide(
+            Keys.of(Order.key(order_id)), lambda state: orders.call_off(state, order_id, reason=reason), command
+        )
+        return answer.one(Order)
+
+    async def passes(self, buyer_id: str, order_id: str) -> dict[str, str]:
+        """The passes of a paid order, by ticket id: what its buyer shows at the door.
+
+        Raises:
+            NotFound: There is no such order of this buyer.
+            OrderClosed: It is not paid, or was given back.
+        """
+        order = (await self.get(buyer_id, order_id)).order
+        if order.status is not OrderStatus.COMPLETED or order.released:
+            msg = "Only a paid order has passes."
+            code = "order_refunded" if order.released else "order_not_completed"
+            raise OrderClosed(msg, code=code, order_id=order_id, status=order.status.value)
+        return {id: self._passes.mint(id, order_id) for id in order.ticket_ids}
+
+    async def admit(self, by: str | None, text: str) -> Ticket:
+        """Let the holder of a pass in, once; see `ticketkit.domain.tickets.admit`.
+
+        Args:
+            by: Who stands at the door; None for an operator.
+            text: The pass.
+
+        Raises:
+            InvalidInput: It is no pass of this marketplace.
+        """
+        shown = self._passes.read(text)
+        command = self._commands.ask("orders.admit", actor=by)
+        answer = await self._storage.decide(
+            Keys.of(Ticket.key(shown.ticket_id)),
+            lambda state: tickets.admit(state, shown.ticket_id, order_id=shown.order_id, by=by),
+            command,
+        )
+        return answer.one(Ticket)
 
     async def get(self, buyer_id: str, order_id: str) -> Placed:
         """A buyer's own order.
@@ -239,6 +295,9 @@ def strictest(policies: Sequence[Policy]) -> Policy:
         hold=min(policy.hold for policy in policies),
         payment_grace=min(policy.payment_grace for policy in policies),
         payment_window=min(policy.payment_window for policy in policies),
+        extension=min(policy.extension for policy in policies),
+        extensions=min(policy.extensions for policy in policies),
+        longest_hold=min(policy.longest_hold for policy in policies),
         tickets_per_order=min(policy.tickets_per_order for policy in policies),
         tickets_on_hold=min(policy.tickets_on_hold for policy in policies),
         own_tickets=all(policy.own_tickets for policy in policies),
