@@ -34,10 +34,10 @@ def filled(path: str, id: str | None = None) -> str:
 
 
 def test_the_tables_are_what_the_issue_says() -> None:
-    assert len(PROTECTED) == 18
-    assert len(WITH_ID) == 13
-    assert len(WITH_BODY) == 11
-    assert len(KEYED) == 6
+    assert len(PROTECTED) == 19
+    assert len(WITH_ID) == 14
+    assert len(WITH_BODY) == 12
+    assert len(KEYED) == 7
 
 
 @pytest.mark.parametrize(("method", "path"), PROTECTED)

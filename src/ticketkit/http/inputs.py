@@ -217,6 +217,13 @@ class ShownPass(Input):
     text: Annotated[str, StringConstraints(min_length=1, max_length=2_000), Field(alias="pass")]
 
 
+class NewRefund(Input):
+    """Money to be given back."""
+
+    amount: Annotated[Amount | None, Field(description="In the charge's currency; left out: all that is left.")] = None
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] = ""
+
+
 class NewPayment(Input):
     """A payment for an order."""
 

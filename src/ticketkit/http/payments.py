@@ -6,10 +6,10 @@ from typing import Final
 
 from starlette.responses import Response
 
-from ticketkit.domain.entities import Charge, ChargeStatus
+from ticketkit.domain.entities import Charge, ChargeStatus, RefundStatus
 from ticketkit.http import shapes
 from ticketkit.http.bodies import Json, read
-from ticketkit.http.inputs import NewPayment
+from ticketkit.http.inputs import NewPayment, NewRefund
 from ticketkit.http.operation import MEBIBYTE, Answer, Call, Operation
 from ticketkit.http.paging import path_of
 from ticketkit.http.problems import Problem, Refusal
@@ -44,9 +44,32 @@ async def pay(call: Call[NewPayment, None]) -> Response:
 
 
 async def get_payment(call: Call[None, None]) -> Response:
-    """A charge of the caller."""
-    charge, refunds = await call.shop.payments.get(call.user_id, call.id)
-    return Json(shapes.charge(charge, refunds))
+    """A charge that the caller paid or was paid by, or of anybody for an operator."""
+    charge, refunds = await call.shop.payments.get(call.owner_id, call.id)
+    shape = shapes.charge(charge, refunds)
+    if charge.buyer_id != call.user_id:
+        shape.pop("action", None)  # what the buyer's client goes on with is the buyer's alone
+    return Json(shape)
+
+
+async def refund_payment(call: Call[NewRefund, None]) -> Response:
+    """Give money back."""
+    found = await call.shop.payments.refund(
+        call.id,
+        actor=call.user_id,
+        seller_id=call.owner_id,
+        amount=call.body.amount,
+        reason=call.body.reason,
+        command_key=call.key,
+    )
+    where = path_of(call.request, f"/api/payments/{call.id}")
+    if found.status is RefundStatus.FAILED:
+        code = found.code or "refund_refused"
+        message = "The payment provider refused the refund. Nothing was given back."
+        return Problem(409, "refund_refused", message, values={"refund_id": found.id, "reason_code": code})
+    if found.status is RefundStatus.COMPLETED:
+        return Json(shapes.refund(found), status_code=201, headers={"location": where})
+    return Json(shapes.refund(found), status_code=202, headers={"location": where, "retry-after": "1"})
 
 
 async def receive_webhook(call: Call[None, None]) -> Response:
@@ -107,10 +130,38 @@ OPERATIONS: Final = (
         path="/api/payments/{id}",
         tag=ServiceName.PAYMENTS,
         summary="A charge of one's own",
+        description="Also of all one's own tickets, for their seller; of everybody, for an operator.",
         handler=get_payment,
         signed_in=True,
         answers={200: Answer(what="The charge with its refunds.", shape=shapes.Charge)},
         errors={404: ("charge_not_found",)},
+    ),
+    Operation(
+        method="POST",
+        path="/api/payments/{id}/refunds",
+        tag=ServiceName.PAYMENTS,
+        summary="Give money back, all or part",
+        description="By the seller of all its tickets, or an operator; never more than was taken. "
+        "A full refund frees the tickets, if the policy of the order says so.",
+        handler=refund_payment,
+        body=NewRefund,
+        body_optional=True,
+        signed_in=True,
+        keyed=True,
+        answers={
+            201: Answer(what="Given back.", shape=shapes.Refund, headers={"Location": "The charge."}),
+            202: Answer(
+                what="Not decided yet: look at the charge again.",
+                shape=shapes.Refund,
+                headers={"Location": "The charge.", "Retry-After": "Seconds."},
+            ),
+        },
+        errors={
+            400: ("too_many_digits", "amount_out_of_range", "invalid_money"),
+            403: ("not_the_seller", "several_sellers"),
+            404: ("charge_not_found",),
+            409: ("charge_not_completed", "refund_above_charge", "refund_refused"),
+        },
     ),
     Operation(
         method="POST",

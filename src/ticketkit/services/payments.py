@@ -8,6 +8,7 @@ idempotency keys make it harmless when two do.
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from ticketkit.backends.errors import Unavailable
@@ -103,14 +104,18 @@ class Payments:
             charge = await self._begin(buyer_id, order_id, token, command_key)
         return await self._settled(charge)
 
-    async def get(self, buyer_id: str, charge_id: str) -> tuple[Charge, tuple[Refund, ...]]:
-        """A buyer's own charge with its refunds.
+    async def get(self, user_id: str | None, charge_id: str) -> tuple[Charge, tuple[Refund, ...]]:
+        """A charge with its refunds, for its buyer, or for the seller of all its tickets.
+
+        Args:
+            user_id: Who asks; None for an operator.
+            charge_id: Which one.
 
         Raises:
-            NotFound: There is no such charge of this buyer.
+            NotFound: There is no such charge, or they have nothing to do with it.
         """
         charge = (await self._storage.get([Charge.key(charge_id)])).get(Charge.key(charge_id))
-        if not isinstance(charge, Charge) or charge.buyer_id != buyer_id:
+        if not isinstance(charge, Charge) or not await self._concerns(charge, user_id):
             msg = f"There is no charge {charge_id}."
             raise NotFound(msg, code="charge_not_found", charge_id=charge_id)
         return charge, await self.refunds(charge)
@@ -128,7 +133,7 @@ class Payments:
         *,
         actor: str | None,
         seller_id: str | None = None,
-        amount: Money | None = None,
+        amount: Money | Decimal | None = None,
         reason: str = "",
         command_key: str | None = None,
     ) -> Refund:
@@ -140,7 +145,7 @@ class Payments:
             charge_id: Of what.
             actor: Who asks; part of the scope of `command_key`.
             seller_id: The same, unless it is an operator: they have to be the seller of all its tickets.
-            amount: None for all that is left.
+            amount: Money, or a number of major units of the charge's currency; None for all that is left.
             reason: For people.
             command_key: The same key is one refund.
         """
@@ -227,6 +232,12 @@ class Payments:
     async def nudged(self) -> None:
         """Wait until there may be something to reconcile."""
         await self._driver.nudged()
+
+    async def _concerns(self, charge: Charge, user_id: str | None) -> bool:
+        if user_id in (None, charge.buyer_id):
+            return True
+        copy = await self._copy(charge.order_id)
+        return copy is not None and copy.sellers == (user_id,)
 
     async def _check_pace(self, order_id: str) -> None:
         if not isinstance(self.provider, Paced) or (wait := self.provider.wait_for(CALLS)) < NO_WAIT:

@@ -58,6 +58,21 @@ class Account(RuleBasedStateMachine):
         card=st.booleans(),
     )
     def create(self, amount: int, capture: str, *, card: bool) -> str:
+        return self._made(amount, capture, card=card)
+
+    @rule(
+        target=intents,
+        amount=amounts,
+        capture=st.sampled_from(["manual", "automatic"]),
+        method=st.sampled_from(["pm_card_visa", "pm_card_pendingRefund", "pm_card_refundFail"]),
+    )
+    def pay(self, amount: int, capture: str, method: str) -> str:
+        """Much of what can go wrong begins with a payment that went well."""
+        id = self._made(amount, capture, card=False)
+        self.confirm(id, method, refuse=False)
+        return id
+
+    def _made(self, amount: int, capture: str, *, card: bool) -> str:
         options = {"payment_method_options": {"card": {"capture_method": "manual"}}} if card else {}
         made = self._do(
             "payment_intents.create", {"amount": amount, "currency": "usd", "capture_method": capture, **options}
