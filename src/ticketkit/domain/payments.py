@@ -31,6 +31,7 @@ from ticketkit.domain.entities import (
 )
 from ticketkit.domain.errors import ChargeClosed, Conflict, Forbidden, InvalidMoney, NotFound, OrderClosed
 from ticketkit.domain.money import Money
+from ticketkit.domain.policy import OnDecline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,6 +49,7 @@ class OrderNews:
 
     Attributes:
         sellers: Who listed its tickets, each once; empty when the event does not say.
+        on_decline: What a declined payment does to it.
     """
 
     id: str
@@ -59,6 +61,7 @@ class OrderNews:
     charge_id: str | None
     version: int
     sellers: tuple[str, ...] = ()
+    on_decline: OnDecline = OnDecline.CANCEL
 
 
 def order_heard(state: State, news: OrderNews) -> Changes | Need:
@@ -81,6 +84,7 @@ def order_heard(state: State, news: OrderNews) -> Changes | Need:
         expires_at=news.expires_at,
         charge_id=news.charge_id,
         sellers=news.sellers,
+        on_decline=news.on_decline,
         order_version=news.version,
         charges=copy.charges if copy else (),
         open_charge_id=copy.open_charge_id if copy else None,
@@ -390,11 +394,15 @@ def _wanted(amount: Money | Decimal, currency: str) -> Money:
     return amount
 
 
+def sold_all(copy: OrderCopy | None, user_id: str) -> bool:
+    """Whether somebody is the seller of all tickets of an order."""
+    return copy is not None and copy.sellers == (user_id,)
+
+
 def _check_seller(charge: Charge, copy: OrderCopy | None, seller_id: str) -> None:
-    sellers = copy.sellers if copy is not None else ()
-    if sellers == (seller_id,):
+    if sold_all(copy, seller_id):
         return
-    if seller_id in sellers:
+    if copy is not None and seller_id in copy.sellers:
         msg = "Other sellers' tickets are in this order too: only an operator can refund it."
         raise Forbidden(msg, code="several_sellers", charge_id=charge.id)
     if seller_id == charge.buyer_id:
@@ -412,6 +420,11 @@ def may_capture(charge: Charge, copy: OrderCopy) -> bool:
         and copy.charge_id == charge.id
         and copy.total == charge.amount
     )
+
+
+def another_card(copy: OrderCopy, now: datetime) -> bool:
+    """Whether an order goes on after a declined payment, so that another card can be tried."""
+    return copy.status is OrderStatus.CREATED and copy.on_decline is OnDecline.KEEP and now < copy.expires_at
 
 
 def _check_payable(state: State, copy: OrderCopy) -> None:
