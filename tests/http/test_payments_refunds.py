@@ -152,7 +152,7 @@ async def test_a_buyer_cant_give_themselves_their_money_back(buyer: Client, char
 
 
 async def test_an_order_of_several_sellers_is_refunded_by_an_operator_alone(
-    seller: Client, rival: Client, buyer: Client, operator: Client, publish: Publish, market: Marketplace
+    seller: Client, rival: Client, buyer: Client, *, operator: Client, publish: Publish, market: Marketplace
 ) -> None:
     theirs = (await rival.post("/api/tickets", json={"title": "Another", "price": 5})).json()
     charge = await paid(buyer, await publish(), theirs)

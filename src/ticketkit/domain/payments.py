@@ -394,6 +394,39 @@ def _wanted(amount: Money | Decimal, currency: str) -> Money:
     return amount
 
 
+def note_refund(state: State, command: Command, charge_id: str, *, given_back: int) -> Changes | Need:
+    """Put on record what was given back at the provider, by hand, and not by a refund of ours.
+
+    Args:
+        state: Starts with the charge.
+        command: Brings the id of the refund that is noted for it.
+        charge_id: Of a completed charge; void for others.
+        given_back: What the provider's books say in all, minor units. Refunds under way count as given back: they may
+            be among it.
+    """
+    charge = state.require(Charge, charge_id)
+    more = given_back - charge.refunded
+    if charge.status is not ChargeStatus.COMPLETED or more <= 0:
+        return Changes(answer=(charge,))
+    noted = Refund(
+        id=command.fresh[0],
+        charge_id=charge_id,
+        order_id=charge.order_id,
+        amount=Money.of(more, charge.amount.currency),
+        reason="Given back at the payment provider.",
+        status=RefundStatus.COMPLETED,
+        created_at=state.now,
+    )
+    charge = replace(
+        charge,
+        refunded=charge.refunded + more,
+        given_back=charge.given_back + more,
+        refund_ids=(*charge.refund_ids, noted.id),
+    )
+    facts = (Fact("refund.completed", key_of(noted)), Fact("charge.refunded", key_of(charge)))
+    return Changes(put=(noted, charge), facts=facts, answer=(noted, charge))
+
+
 def sold_all(copy: OrderCopy | None, user_id: str) -> bool:
     """Whether somebody is the seller of all tickets of an order."""
     return copy is not None and copy.sellers == (user_id,)

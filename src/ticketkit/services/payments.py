@@ -31,10 +31,11 @@ from ticketkit.domain.policy import OnDecline
 from ticketkit.events.catalogue import OrderState
 from ticketkit.services.progress import TooManyWaiting
 from ticketkit.services.reconciliation import Reconciler
+from ticketkit.services.walking import Walk
 from ticketkit.services.webhooks import Webhooks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from decimal import Decimal
 
     from ticketkit.backends.payments import PaymentProvider
@@ -244,6 +245,31 @@ class Payments:
     async def reconcile(self) -> int:
         """Apply webhooks, and drive on whatever is past its deadline; returns how much there was to do."""
         return await self._webhooks.apply() + await self._reconciler.due()
+
+    def walk(
+        self,
+        *,
+        dry_run: bool = False,
+        every: bool = False,
+        adopt: bool = False,
+        pace: float | None = None,
+        on_look: Callable[[int, int], None] = lambda _done, _of: None,
+    ) -> Walk:
+        """A walk over all charges, which holds each against the provider's books; see `ticketkit.services.walking`.
+
+        report = await market.payments.walk(dry_run=True, every=True).run()
+        """
+        return Walk(
+            self._storage,
+            reconciler=self._reconciler,
+            driver=self._driver,
+            webhooks=self._webhooks,
+            dry_run=dry_run,
+            every=every,
+            adopt=adopt,
+            pace=pace,
+            on_look=on_look,
+        )
 
     @property
     def to_repair(self) -> tuple[Finding, ...]:
