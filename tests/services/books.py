@@ -19,6 +19,7 @@ from ticketkit.domain.entities import (
     Ticket,
     TicketStatus,
 )
+from ticketkit.domain.policy import OnRefund
 
 if TYPE_CHECKING:
     from ticketkit.backends.storage import Storage
@@ -49,6 +50,16 @@ async def check_money(inventory: Storage, payments: Storage, books: Books) -> No
     open_ones = [b for b in books.charges if b.status not in OVER and b.status is not ProviderStatus.PREPARED]
     assert open_ones == [], "the provider still holds money, or waits"
     captured = [booked for booked in books.charges if booked.status is ProviderStatus.CAPTURED]
+    for booked in captured:
+        charge = charges[booked.charge_id]
+        given = sum(
+            refunds[id].amount.minor for id in charge.refund_ids if refunds[id].status is RefundStatus.COMPLETED
+        )
+        assert booked.refunded == charge.refunded == charge.given_back == given
+    # What failed with its money taken at once was given back in whole.
+    captured = [
+        b for b in captured if charges[b.charge_id].status is not ChargeStatus.FAILED or b.captured > b.refunded
+    ]
     paid_by = Counter(charges[booked.charge_id].order_id for booked in captured)
     completed = {order.id for order in orders.values() if order.status is OrderStatus.COMPLETED}
     assert paid_by == Counter(completed), "each completed order was paid once, and nothing else was"
@@ -57,9 +68,10 @@ async def check_money(inventory: Storage, payments: Storage, books: Books) -> No
         order = orders[charge.order_id]
         assert (charge.status, order.charge_id) == (ChargeStatus.COMPLETED, charge.id)
         assert booked.captured == charge.amount.minor == order.total.minor
-        assert booked.refunded == charge.refunded
-    given = Counter({r.id: r.amount.minor for r in refunds.values() if r.status is RefundStatus.COMPLETED})
-    assert Counter({r.refund_id: r.amount.minor for r in books.refunds}) == given
+        whole = charge.given_back == charge.amount.minor
+        assert order.released == (whole and order.policy.on_refund is OnRefund.RELEASE)
+    completed_refunds = Counter({r.id: r.amount.minor for r in refunds.values() if r.status is RefundStatus.COMPLETED})
+    assert Counter({r.refund_id: r.amount.minor for r in books.refunds}) == completed_refunds
     for charge in charges.values():
         assert charge.status.final, f"charge {charge.id} is still {charge.status}"
         assert not charge.owes_void
@@ -68,7 +80,7 @@ async def check_money(inventory: Storage, payments: Storage, books: Books) -> No
 async def check_locks(inventory: Storage) -> None:
     """A ticket is locked or sold by exactly the order that has it; holds are what is open."""
     orders, tickets = await every(inventory, Order), await every(inventory, Ticket)
-    sold = [id for o in orders.values() if o.status is OrderStatus.COMPLETED for id in o.ticket_ids]
+    sold = [id for o in orders.values() if o.status is OrderStatus.COMPLETED and not o.released for id in o.ticket_ids]
     assert len(sold) == len(set(sold)), "a ticket was sold twice"
     assert set(sold) == {ticket.id for ticket in tickets.values() if ticket.status is TicketStatus.SOLD}
     for ticket in tickets.values():
@@ -76,6 +88,7 @@ async def check_locks(inventory: Storage) -> None:
             order = orders[ticket.order_id]
             assert ticket.id in order.ticket_ids
             assert order.status is not OrderStatus.CANCELLED
+            assert not order.released
     held = Counter({order.id: len(order.ticket_ids) for order in orders.values() if not order.status.final})
     holds: Counter[str] = Counter()
     for hold in (await every(inventory, Holds)).values():

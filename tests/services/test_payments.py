@@ -12,7 +12,7 @@ from tests.services.shop import Shop, patiently
 from ticketkit.backends.errors import CommandReused
 from ticketkit.backends.payments import ProviderStatus
 from ticketkit.domain.entities import CancelReason, ChargeStatus, Order, OrderStatus, RefundStatus, TicketStatus
-from ticketkit.domain.errors import ChargeClosed, Conflict, InvalidMoney, NotFound, OrderClosed
+from ticketkit.domain.errors import ChargeClosed, Conflict, NotFound, OrderClosed
 from ticketkit.domain.money import Money
 from ticketkit.domain.policy import OnDecline, Policy
 from ticketkit.memory.faults import Operation
@@ -315,7 +315,7 @@ async def test_a_provider_that_goes_away_between_authorization_and_capture_is_pa
         assert now.status is OrderStatus.AWAITING_PAYMENT, "what is being paid does not expire"
         shop.provider.faults.available()
         shop.provider.faults.slow(0)
-        await shop.clock.advance(seconds=20)
+        await shop.clock.advance(minutes=5)
     await is_completed(shop, order)
 
 
@@ -502,8 +502,9 @@ async def test_a_charge_is_refunded_in_parts_and_never_more_than_was_paid(shop: 
         await shop.refund(charge, "15.01")
     assert refused.value.code == "refund_above_charge"
     await shop.refund(charge, "15")
-    with pytest.raises(InvalidMoney):
+    with pytest.raises(Conflict) as refused:
         await shop.refund(charge)
+    assert refused.value.code == "refund_above_charge"
     found, refunds = await shop.market.payments.get("buyer", charge.id)
     assert found.refunded == 2500
     assert [refund.amount.minor for refund in refunds] == [1000, 1500]

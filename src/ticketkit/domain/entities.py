@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from ticketkit.domain.money import Money, total
-from ticketkit.domain.policy import Policy
+from ticketkit.domain.policy import OnDecline, Policy
 
 Kind: TypeAlias = Literal[
     "charge", "email", "holds", "live_event", "order", "order_copy", "refund", "session", "ticket", "user", "webhook"
@@ -167,6 +167,7 @@ class LiveEvent(Kept):
         zone: IANA time zone of the venue, for people.
         on_sale_at: Before it tickets can be listed, but not ordered; None is "at once".
         owner_id: The user who announced it.
+        paused: Whether its sales are paused: nothing of it can be ordered, what was ordered can be paid.
     """
 
     KIND: ClassVar[Kind] = "live_event"
@@ -178,6 +179,7 @@ class LiveEvent(Kept):
     on_sale_at: datetime | None = None
     owner_id: str
     status: LiveEventStatus = LiveEventStatus.SCHEDULED
+    paused: bool = False
     created_at: datetime
     version: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -190,6 +192,7 @@ class Ticket(Kept):
     Attributes:
         event_id: The live event; it never changes.
         order_id: The order that locks or bought it; None unless locked or sold.
+        admitted_at: When its pass was shown at the door; None before, and again when it is released.
     """
 
     KIND: ClassVar[Kind] = "ticket"
@@ -201,6 +204,7 @@ class Ticket(Kept):
     seat: str | None = None
     status: TicketStatus = TicketStatus.AVAILABLE
     order_id: str | None = None
+    admitted_at: datetime | None = None
     created_at: datetime
     version: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -220,6 +224,7 @@ class Line:
 
     Attributes:
         ticket_id: The ticket that is bought; of a fee or tax, the ticket that it is for and is dropped with.
+        seller_id: Who listed the ticket; None of a fee or tax.
     """
 
     kind: LineKind = LineKind.TICKET
@@ -228,6 +233,7 @@ class Line:
     ticket_id: str | None = None
     event_id: str | None = None
     seat: str | None = None
+    seller_id: str | None = None
 
 
 class Extension(StrEnum):
@@ -246,6 +252,8 @@ class Order(Kept):
         lines: Tickets first, then fees and taxes; one currency.
         expires_at: End of the lock while the order is `created`.
         placed_until: `expires_at` as it was when the order was placed; extensions count from it.
+        prolonged: How often its buyer asked for more time; see `asked_until`.
+        released: Whether a full refund of the completed order freed its tickets: it has none of them any more.
         charge_id: The charge that pins (`awaiting_payment`) or paid (`completed`) it.
         seen: Newest version of each charge that was heard of, so that a late event is void.
     """
@@ -260,6 +268,8 @@ class Order(Kept):
     expires_at: datetime
     placed_until: datetime
     extension: Extension = Extension.NONE
+    prolonged: int = 0
+    released: bool = False
     charge_id: str | None = None
     seen: tuple[tuple[str, int], ...] = ()
     created_at: datetime
@@ -270,6 +280,14 @@ class Order(Kept):
     def total(self) -> Money:
         """What the buyer pays."""
         return total([line.amount for line in self.lines])
+
+    @property
+    def asked_until(self) -> datetime:
+        """The end of the lock by what its buyer asked for; a payment's grace or window counts from here."""
+        if not self.prolonged:
+            return self.placed_until
+        cap = max(self.placed_until, self.created_at + self.policy.longest_hold)
+        return min(self.placed_until + self.prolonged * self.policy.extension, cap)
 
     @property
     def ticket_ids(self) -> tuple[str, ...]:
@@ -315,9 +333,12 @@ class Charge(Kept):
         reference: The provider's id of it; None until it is prepared.
         token: What the buyer's form gave for it; never in an event.
         action: What the buyer has to do while `requires_action`; never in an event.
-        owes_void: The provider's object still has to be voided; set in the commit that gave the charge up.
+        taken: The provider took the money at once, and did not hold it: only a refund gives it back.
+        owes_void: The provider's object still has to be voided, or what was taken given back; set in the commit that
+            gave the charge up.
         due_at: When the reconciler looks after it; None when nothing is open.
         refunded: Sum of the refunds that are not failed, minor units.
+        given_back: Sum of those that are completed.
     """
 
     KIND: ClassVar[Kind] = "charge"
@@ -332,9 +353,11 @@ class Charge(Kept):
     reference: str | None = None
     token: str | None = None
     action: Mapping[str, Any] | None = None
+    taken: bool = False
     owes_void: bool = False
     due_at: datetime | None = None
     refunded: int = 0
+    given_back: int = 0
     refund_ids: tuple[str, ...] = ()
     created_at: datetime
     version: int = 0
@@ -343,7 +366,7 @@ class Charge(Kept):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refund(Kept):
-    """Money given back of a completed charge, all or part."""
+    """Money given back, all or part, of a completed charge, or of a failed one whose money was taken at once."""
 
     KIND: ClassVar[Kind] = "refund"
     id: str
@@ -366,6 +389,8 @@ class OrderCopy(Kept):
     Attributes:
         order_version: Version of the order that this is a copy of; older ones are ignored.
         charge_id: The charge that pins the order, as orders said.
+        sellers: Who listed its tickets, each once; empty when the event did not say.
+        on_decline: What a declined payment does to it.
         charges: All charges that payments began for it, oldest first.
         open_charge_id: The one that is not final; at most one.
     """
@@ -378,6 +403,8 @@ class OrderCopy(Kept):
     total: Money
     expires_at: datetime
     charge_id: str | None = None
+    sellers: tuple[str, ...] = ()
+    on_decline: OnDecline = OnDecline.CANCEL
     order_version: int
     charges: tuple[str, ...] = ()
     open_charge_id: str | None = None
@@ -391,6 +418,7 @@ class Webhook(Kept):
     Attributes:
         id: `provider:event id`, so that the same delivery is stored once.
         reference: The provider's object that it is about.
+        charge_id: The charge that it is about, where the provider said so.
         outcome: None until it was applied, then what became of it.
     """
 
@@ -398,6 +426,7 @@ class Webhook(Kept):
     id: str
     provider: str
     reference: str | None
+    charge_id: str | None = None
     what: str
     body: str
     received_at: datetime

@@ -76,6 +76,35 @@ def call_off(state: State, event_id: str, *, owner_id: str | None) -> Changes:
     return Changes(put=(event,), facts=(Fact("live_event.cancelled", key_of(event)),), answer=(event,))
 
 
+def pause(state: State, event_id: str, *, owner_id: str | None, paused: bool = True) -> Changes:
+    """Pause the sales of a live event, or resume them: nothing of it can be ordered meanwhile.
+
+    What was ordered before can be paid. Void when it is so already.
+
+    Args:
+        state: Holds the live event.
+        event_id: Which one.
+        owner_id: Who asks; None for an operator.
+        paused: False to resume.
+
+    Raises:
+        NotFound: There is none.
+        Forbidden: It is somebody else's.
+        Conflict: It is cancelled.
+    """
+    event = state.require(LiveEvent, event_id, error=NotFound)
+    if owner_id is not None and event.owner_id != owner_id:
+        msg = "Only who announced a live event can pause its sales."
+        raise Forbidden(msg, code="not_the_owner", live_event_id=event_id)
+    if event.status is LiveEventStatus.CANCELLED:
+        msg = "The live event is cancelled."
+        raise Conflict(msg, code="live_event_cancelled", live_event_id=event_id)
+    if event.paused is paused:
+        return Changes(answer=(event,))
+    event = replace(event, paused=paused)
+    return Changes(put=(event,), facts=(Fact("live_event.updated", key_of(event)),), answer=(event,))
+
+
 def _utc(time: datetime, field: str) -> datetime:
     if time.utcoffset() is None:
         msg = "A time needs an offset, such as 2026-12-31T20:00:00Z."

@@ -6,8 +6,10 @@ for a ticket that belongs to another one.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, TypeAlias
 
 from ticketkit.domain.decision import Changes, Command, Fact, Need, State
 from ticketkit.domain.entities import (
@@ -29,10 +31,13 @@ from ticketkit.domain.errors import Conflict, InvalidInput, InvalidMoney, LimitR
 from ticketkit.domain.tickets import unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from datetime import datetime
 
     from ticketkit.domain.policy import Policy
+
+Pricing: TypeAlias = Callable[[State, Sequence[Ticket]], Sequence[Line]]
+"""The fees and taxes of an order: from what its decision holds, and its tickets, in one currency. Pure."""
 
 
 def stale(order: Order, now: datetime) -> bool:
@@ -53,7 +58,7 @@ def place(
     buyer_id: str,
     ticket_ids: Sequence[str],
     policy: Policy,
-    lines: Sequence[Line] = (),
+    lines: Sequence[Line] | Pricing = (),
 ) -> Changes | Need:
     """Lock tickets for a buyer, all or none; the order's id is the command's first fresh one.
 
@@ -67,7 +72,7 @@ def place(
         buyer_id: For whom.
         ticket_ids: 1 to `policy.tickets_per_order`, each once.
         policy: As resolved for this order.
-        lines: Fees and taxes, in the tickets' currency.
+        lines: Fees and taxes, in the tickets' currency; or what computes them from the tickets as they are now.
 
     Raises:
         InvalidInput: No ticket, one twice, several currencies, or too many for one order.
@@ -88,18 +93,18 @@ def place(
         return in_the_way
     for ticket in tickets:
         _check_ticket(state, ticket, buyer_id, policy)
+    priced = tuple(_line(ticket) for ticket in tickets)
+    _check_currency(priced)
     order = Order(
         id=command.fresh[0],
         buyer_id=buyer_id,
-        lines=(*(_line(ticket) for ticket in tickets), *lines),
+        lines=(*priced, *(lines(state, tickets) if callable(lines) else lines)),
         policy=policy,
         expires_at=state.now + policy.hold,
         placed_until=state.now + policy.hold,
         created_at=state.now,
     )
-    if len({line.amount.currency for line in order.lines}) > 1:
-        msg = "The tickets of one order have one currency."
-        raise InvalidMoney(msg, code="mixed_currencies", field="ticket_ids")
+    _check_currency(order.lines)
     draft = _Draft(state)
     for old, reason in in_the_way:
         draft.cancel(old, reason)
@@ -148,6 +153,40 @@ def cancel(state: State, order_id: str, *, buyer_id: str) -> Changes | Need:
     return _cancelled(state, order, CancelReason.BUYER)
 
 
+def prolong(state: State, order_id: str, *, buyer_id: str) -> Changes | Need:
+    """Give a buyer who asks for it more time, as often and as long as the policy allows.
+
+    Raises:
+        NotFound: There is no such order of this buyer.
+        OrderClosed: The order is not `created` any more, or past its time.
+        LimitReached: They have had it already, or the lock would get longer than the policy's longest.
+    """
+    order = own(state, order_id, buyer_id)
+    _check_open(state, order)
+    longer = replace(order, prolonged=order.prolonged + 1)
+    more = longer.asked_until - order.asked_until
+    if longer.prolonged > order.policy.extensions or more <= timedelta(0):
+        msg = "This order's time was extended already; it can't be extended again."
+        raise LimitReached(msg, code="extended_already", order_id=order_id, expires_at=order.expires_at.isoformat())
+    longer = replace(longer, expires_at=order.expires_at + more)
+    return Changes(put=(longer,), facts=(Fact("order.extended", key_of(longer)),), answer=(longer,))
+
+
+def call_off(state: State, order_id: str, *, reason: CancelReason) -> Changes | Need:
+    """Cancel an order that nobody pays yet, as an operator; its tickets are free in the same commit.
+
+    Raises:
+        NotFound: There is no such order.
+        OrderClosed: It is `awaiting_payment` or `completed`. (Cancelling a cancelled order changes nothing.)
+    """
+    order = state.require(Order, order_id)
+    if order.status is OrderStatus.CANCELLED:
+        return Changes(answer=(order,))
+    if order.status is not OrderStatus.CREATED:
+        raise closed(order)
+    return _cancelled(state, order, reason)
+
+
 def expire(state: State, order_id: str) -> Changes | Need:
     """Cancel an order whose lock is past its time; void for every other one."""
     order = state.get(Order, order_id)
@@ -187,12 +226,28 @@ def cancelled(state: State, order: Order, reason: CancelReason) -> Changes | Nee
     return _cancelled(state, order, reason)
 
 
-def completed(state: State, order: Order) -> Changes | Need:
-    """The changes that complete an order: tickets sold, holds lifted."""
+def completed(state: State, order: Order, *, released: bool = False) -> Changes | Need:
+    """The changes that complete an order: tickets sold (or `released`, when it is refunded already), holds lifted."""
     if need := state.missing(order_keys(order)):
         return need
     draft = _Draft(state)
     draft.sell(order)
+    if released:
+        draft.release(draft.order(order.id))
+    return draft.changes(answer=draft.order(order.id))
+
+
+def refunded(state: State, order: Order) -> Changes | Need:
+    """The changes for a completed order whose money was given back: its tickets are for sale again, once.
+
+    The order stays completed: it was paid. It only has no tickets any more.
+    """
+    if order.released:
+        return Changes()
+    if need := state.missing(order_keys(order)):
+        return need
+    draft = _Draft(state)
+    draft.release(order)
     return draft.changes(answer=draft.order(order.id))
 
 
@@ -228,6 +283,12 @@ def _check_count(ticket_ids: Sequence[str], policy: Policy) -> None:
     if len(ticket_ids) > policy.tickets_per_order:
         msg = f"An order has at most {policy.tickets_per_order} tickets."
         raise InvalidInput(msg, code="too_many_tickets", field="ticket_ids", most=policy.tickets_per_order)
+
+
+def _check_currency(lines: Sequence[Line]) -> None:
+    if len({line.amount.currency for line in lines}) > 1:
+        msg = "The tickets of one order have one currency."
+        raise InvalidMoney(msg, code="mixed_currencies", field="ticket_ids")
 
 
 def _place_needs(state: State, tickets: Sequence[Ticket], buyer_id: str) -> Need | None:
@@ -304,6 +365,9 @@ def _check_on_sale(state: State, event: LiveEvent, ticket: Ticket) -> None:
     if event.status is LiveEventStatus.CANCELLED:
         msg = "The live event is cancelled."
         raise NotOnSale(msg, code="live_event_cancelled", **values)
+    if event.paused:
+        msg = "Sales for this live event are paused."
+        raise NotOnSale(msg, code="sales_paused", **values)
     if event.on_sale_at is not None and state.now < event.on_sale_at:
         msg = f"Tickets for this live event are on sale from {event.on_sale_at.isoformat()}."
         raise NotOnSale(msg, code="not_on_sale_yet", on_sale_at=event.on_sale_at.isoformat(), **values)
@@ -314,7 +378,12 @@ def _check_on_sale(state: State, event: LiveEvent, ticket: Ticket) -> None:
 
 def _line(ticket: Ticket) -> Line:
     return Line(
-        title=ticket.title, amount=ticket.price, ticket_id=ticket.id, event_id=ticket.event_id, seat=ticket.seat
+        title=ticket.title,
+        amount=ticket.price,
+        ticket_id=ticket.id,
+        event_id=ticket.event_id,
+        seat=ticket.seat,
+        seller_id=ticket.seller_id,
     )
 
 
@@ -359,6 +428,16 @@ class _Draft:
             if ticket.order_id == order.id:
                 self._put_ticket(replace(ticket, status=TicketStatus.SOLD), "ticket.sold")
         self._lift(order, order.ticket_ids)
+
+    def release(self, order: Order) -> None:
+        fact = "order.updated" if key_of(order) not in self._facts else self._facts[key_of(order)].name
+        self._put_order(replace(order, released=True), fact)
+        for id in order.ticket_ids:
+            ticket = self._ticket(id)
+            if ticket.status is TicketStatus.SOLD and ticket.order_id == order.id:
+                self._put_ticket(
+                    replace(ticket, status=TicketStatus.AVAILABLE, order_id=None, admitted_at=None), "ticket.released"
+                )
 
     def changes(self, *, answer: Order, tickets: bool = False) -> Changes:
         of_order = tuple(self._ticket(id) for id in answer.ticket_ids) if tickets else ()

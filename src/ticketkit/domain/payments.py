@@ -5,13 +5,16 @@ The order of a purchase (each arrow a commit before the next call of the provide
     begin → provider prepares → prepared → provider authorizes → authorized → (orders pins) → order_heard
     → provider captures → captured
 
-A charge that is given up owes the provider a void, recorded in the commit that gives it up.
+A charge that ends without money owes the provider a void of whatever that has, recorded in the commit that ends it: of
+what was given up, and of what was declined, which a buyer could try again at some providers. A void that is refused,
+since the money was taken at once, becomes a refund.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from ticketkit.domain.decision import Changes, Command, Fact, Need, State
@@ -26,8 +29,9 @@ from ticketkit.domain.entities import (
     RefundStatus,
     key_of,
 )
-from ticketkit.domain.errors import ChargeClosed, Conflict, InvalidMoney, NotFound, OrderClosed
+from ticketkit.domain.errors import ChargeClosed, Conflict, Forbidden, InvalidMoney, NotFound, OrderClosed
 from ticketkit.domain.money import Money
+from ticketkit.domain.policy import OnDecline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,11 +39,18 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = timedelta(seconds=30)
 """How long a charge or refund may stand still before the reconciler looks after it."""
+SOONEST: Final = timedelta(seconds=5)
+LATEST: Final = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderNews:
-    """What an event says about an order."""
+    """What an event says about an order.
+
+    Attributes:
+        sellers: Who listed its tickets, each once; empty when the event does not say.
+        on_decline: What a declined payment does to it.
+    """
 
     id: str
     buyer_id: str
@@ -49,6 +60,8 @@ class OrderNews:
     expires_at: datetime
     charge_id: str | None
     version: int
+    sellers: tuple[str, ...] = ()
+    on_decline: OnDecline = OnDecline.CANCEL
 
 
 def order_heard(state: State, news: OrderNews) -> Changes | Need:
@@ -70,6 +83,8 @@ def order_heard(state: State, news: OrderNews) -> Changes | Need:
         total=news.total,
         expires_at=news.expires_at,
         charge_id=news.charge_id,
+        sellers=news.sellers,
+        on_decline=news.on_decline,
         order_version=news.version,
         charges=copy.charges if copy else (),
         open_charge_id=copy.open_charge_id if copy else None,
@@ -128,15 +143,17 @@ def prepared(state: State, charge_id: str, *, reference: str) -> Changes | Need:
     return Changes(put=(charge,), answer=(charge,))
 
 
-def authorized(state: State, charge_id: str) -> Changes | Need:
-    """The provider holds the money. A charge that was given up meanwhile owes a void."""
+def authorized(state: State, charge_id: str, *, taken: bool = False) -> Changes | Need:
+    """The provider holds the money, or has taken it at once. A charge that was given up meanwhile owes a void."""
     charge = state.require(Charge, charge_id)
     if charge.status is ChargeStatus.FAILED:
-        charge = replace(charge, owes_void=True, due_at=state.now)
+        if charge.refund_ids:  # it is being given back already
+            return Changes(answer=(charge,))
+        charge = replace(charge, owes_void=True, taken=charge.taken or taken, due_at=state.now)
         return Changes(put=(charge,), answer=(charge,))
     if charge.status not in (ChargeStatus.CREATED, ChargeStatus.REQUIRES_ACTION):
         return Changes(answer=(charge,))
-    charge = replace(charge, status=ChargeStatus.AUTHORIZED, action=None, due_at=state.now + PATIENCE)
+    charge = replace(charge, status=ChargeStatus.AUTHORIZED, taken=taken, action=None, due_at=state.now + PATIENCE)
     return Changes(put=(charge,), facts=(Fact("charge.authorized", key_of(charge)),), answer=(charge,))
 
 
@@ -150,14 +167,17 @@ def action_required(state: State, charge_id: str, *, action: Mapping[str, Any]) 
 
 
 def declined(state: State, charge_id: str, *, code: str) -> Changes | Need:
-    """The provider said no: to the authorization, or (`authorized` charges) for good to the capture."""
+    """The provider said no: to the authorization, or (`authorized` charges) for good to the capture.
+
+    Its object is to be voided all the same: what was held has to be let go, and at Stripe a declined payment could be
+    tried again by the buyer's browser (docs.stripe.com/payments/paymentintents/lifecycle).
+    """
     charge = state.require(Charge, charge_id)
-    if charge.status.final:
+    if charge.status.final or charge.taken:
         return Changes(answer=(charge,))
     if need := state.missing((OrderCopy.key(charge.order_id),)):
         return need
-    held = charge.status is ChargeStatus.AUTHORIZED  # what was held, but can't be taken, has to be let go
-    return _failed(state, replace(charge, declined=True), None, code, owes_void=held)
+    return _failed(state, replace(charge, declined=True), None, code, owes_void=charge.reference is not None)
 
 
 def captured(state: State, charge_id: str) -> Changes | Need:
@@ -192,6 +212,46 @@ def voided(state: State, charge_id: str) -> Changes | Need:
     return _failed(state, charge, None, "voided", owes_void=False)
 
 
+def give_back(state: State, command: Command, charge_id: str) -> Changes | Need:
+    """The provider has the money of a charge that failed, so that no void helps: begin to refund all of it.
+
+    The refund's id is the command's first fresh one. Void for a charge that owes nothing.
+    """
+    charge = state.require(Charge, charge_id)
+    if charge.status is not ChargeStatus.FAILED or not charge.owes_void:
+        return Changes(answer=(charge,))
+    back = Refund(
+        id=command.fresh[0],
+        charge_id=charge_id,
+        order_id=charge.order_id,
+        amount=charge.amount,
+        reason=charge.code or "",
+        due_at=state.now,
+        created_at=state.now,
+    )
+    charge = replace(
+        charge,
+        taken=True,
+        owes_void=False,
+        due_at=None,
+        refunded=charge.amount.minor,
+        refund_ids=(*charge.refund_ids, back.id),
+    )
+    return Changes(put=(back, charge), facts=(Fact("refund.created", key_of(back)),), answer=(back, charge))
+
+
+def returned(state: State, charge_id: str) -> Changes | Need:
+    """The provider has nothing left of a failed charge that it had taken: nobody has to look after it any more.
+
+    Said of what people gave back by hand, after the provider had refused the refund.
+    """
+    charge = state.require(Charge, charge_id)
+    if charge.status is not ChargeStatus.FAILED or charge.owes_void or charge.due_at is None:
+        return Changes(answer=(charge,))
+    charge = replace(charge, due_at=None)
+    return Changes(put=(charge,), answer=(charge,))
+
+
 def give_up(state: State, charge_id: str, *, code: str) -> Changes | Need:
     """Fail a charge that the provider has not decided; the void that it owes is recorded in the same commit.
 
@@ -203,6 +263,14 @@ def give_up(state: State, charge_id: str, *, code: str) -> Changes | Need:
     if need := state.missing((OrderCopy.key(charge.order_id),)):
         return need
     return _given_up(state, charge, None, code)
+
+
+def pause(age: timedelta) -> timedelta:
+    """How long the reconciler leaves alone what it could not finish: a thirtieth of its age, 5 seconds to 5 minutes.
+
+    So what waits in vain is asked for ever less often, and what can go on does so at most 3 % later than it could have.
+    """
+    return min(max(age / 30, SOONEST), LATEST)
 
 
 def look_again(state: State, charge_id: str, *, after: timedelta) -> Changes | Need:
@@ -224,26 +292,45 @@ def look_at_refund_again(state: State, refund_id: str, *, after: timedelta) -> C
 
 
 def refund(
-    state: State, command: Command, *, charge_id: str, amount: Money | None = None, reason: str = ""
+    state: State,
+    command: Command,
+    *,
+    charge_id: str,
+    seller_id: str | None = None,
+    amount: Money | Decimal | None = None,
+    reason: str = "",
 ) -> Changes | Need:
-    """Begin to give back a completed charge, all that is left or part; its id is the command's first fresh one.
+    """Begin to give back a charge whose money was taken, all that is left or part.
+
+    The refund's id is the command's first fresh one. Usually the charge is `completed`; a failed one whose money was
+    taken at once is given back by itself, and here again if the provider refused that.
+
+    Args:
+        state: Starts with the charge; asks for the copy of its order.
+        command: Brings the refund's id.
+        charge_id: Of what.
+        seller_id: Who asks; None for an operator.
+        amount: Money, or a number of major units of the charge's currency; None for all that is left.
+        reason: For people.
 
     Raises:
-        NotFound: There is no such charge.
+        NotFound: There is no such charge, or the seller has nothing to do with it.
+        Forbidden: Tickets of other sellers are in the order too, or the buyer asks.
         ChargeClosed: It is not completed.
-        InvalidMoney: Another currency, or nothing.
-        Conflict: More than is left.
+        InvalidMoney: Another currency, more digits than it has, or nothing.
+        Conflict: More than is left, or nothing is.
     """
     charge = state.require(Charge, charge_id)
-    if charge.status is not ChargeStatus.COMPLETED:
+    if seller_id is not None:
+        if need := state.missing((OrderCopy.key(charge.order_id),)):
+            return need
+        _check_seller(charge, state.get(OrderCopy, charge.order_id), seller_id)
+    if charge.status is not ChargeStatus.COMPLETED and not (charge.status is ChargeStatus.FAILED and charge.taken):
         msg = "Only a completed charge can be refunded."
         raise ChargeClosed(msg, code="charge_not_completed", charge_id=charge_id, status=charge.status.value)
     left = Money(charge.amount.minor - charge.refunded, charge.amount.currency)
-    wanted = left if amount is None else amount
-    if wanted.currency != left.currency or wanted.minor <= 0:
-        msg = f"A refund is more than 0 and in {left.currency}."
-        raise InvalidMoney(msg, field="amount")
-    if wanted.minor > left.minor:
+    wanted = left if amount is None else _wanted(amount, left.currency)
+    if wanted.minor > left.minor or not left.minor:
         msg = f"Only {left} of this charge is left to refund."
         raise Conflict(msg, code="refund_above_charge", charge_id=charge_id, left=str(left.major))
     new = Refund(
@@ -264,12 +351,22 @@ def refunded(state: State, refund_id: str, *, reference: str) -> Changes | Need:
     old = state.require(Refund, refund_id)
     if old.status is not RefundStatus.CREATED:
         return Changes(answer=(old,))
+    if need := state.missing((Charge.key(old.charge_id),)):
+        return need
     new = replace(old, status=RefundStatus.COMPLETED, reference=reference, due_at=None)
-    return Changes(put=(new,), facts=(Fact("refund.completed", key_of(new)),), answer=(new,))
+    charge = state.require(Charge, old.charge_id)
+    charge = replace(charge, given_back=charge.given_back + old.amount.minor)
+    if charge.status is ChargeStatus.FAILED and charge.given_back >= charge.amount.minor:
+        charge = replace(charge, due_at=None)
+    facts = (Fact("refund.completed", key_of(new)), Fact("charge.refunded", key_of(charge)))
+    return Changes(put=(new, charge), facts=facts, answer=(new,))
 
 
 def refund_failed(state: State, refund_id: str, *, code: str) -> Changes | Need:
-    """The provider refused the refund for good: its amount can be refunded again."""
+    """The provider refused the refund for good: its amount can be refunded again.
+
+    A failed charge, whose money has to be given back, is looked after until it was: by another refund, or by hand.
+    """
     old = state.require(Refund, refund_id)
     if old.status is not RefundStatus.CREATED:
         return Changes(answer=(old,))
@@ -277,8 +374,75 @@ def refund_failed(state: State, refund_id: str, *, code: str) -> Changes | Need:
         return need
     charge = state.require(Charge, old.charge_id)
     charge = replace(charge, refunded=charge.refunded - old.amount.minor)
+    if charge.status is ChargeStatus.FAILED:
+        charge = replace(charge, due_at=state.now + PATIENCE)
     new = replace(old, status=RefundStatus.FAILED, code=code, due_at=None)
     return Changes(put=(new, charge), facts=(Fact("refund.failed", key_of(new)),), answer=(new,))
+
+
+def _wanted(amount: Money | Decimal, currency: str) -> Money:
+    """What is asked to be given back."""
+    if isinstance(amount, Decimal):
+        try:
+            amount = Money.parse(amount, currency)
+        except InvalidMoney as error:
+            error.field = "amount"
+            raise
+    if amount.currency != currency or amount.minor <= 0:
+        msg = f"A refund is more than 0 and in {currency}."
+        raise InvalidMoney(msg, field="amount")
+    return amount
+
+
+def note_refund(state: State, command: Command, charge_id: str, *, given_back: int) -> Changes | Need:
+    """Put on record what was given back at the provider, by hand, and not by a refund of ours.
+
+    Args:
+        state: Starts with the charge.
+        command: Brings the id of the refund that is noted for it.
+        charge_id: Of a completed charge; void for others.
+        given_back: What the provider's books say in all, minor units. Refunds under way count as given back: they may
+            be among it.
+    """
+    charge = state.require(Charge, charge_id)
+    more = given_back - charge.refunded
+    if charge.status is not ChargeStatus.COMPLETED or more <= 0:
+        return Changes(answer=(charge,))
+    noted = Refund(
+        id=command.fresh[0],
+        charge_id=charge_id,
+        order_id=charge.order_id,
+        amount=Money.of(more, charge.amount.currency),
+        reason="Given back at the payment provider.",
+        status=RefundStatus.COMPLETED,
+        created_at=state.now,
+    )
+    charge = replace(
+        charge,
+        refunded=charge.refunded + more,
+        given_back=charge.given_back + more,
+        refund_ids=(*charge.refund_ids, noted.id),
+    )
+    facts = (Fact("refund.completed", key_of(noted)), Fact("charge.refunded", key_of(charge)))
+    return Changes(put=(noted, charge), facts=facts, answer=(noted, charge))
+
+
+def sold_all(copy: OrderCopy | None, user_id: str) -> bool:
+    """Whether somebody is the seller of all tickets of an order."""
+    return copy is not None and copy.sellers == (user_id,)
+
+
+def _check_seller(charge: Charge, copy: OrderCopy | None, seller_id: str) -> None:
+    if sold_all(copy, seller_id):
+        return
+    if copy is not None and seller_id in copy.sellers:
+        msg = "Other sellers' tickets are in this order too: only an operator can refund it."
+        raise Forbidden(msg, code="several_sellers", charge_id=charge.id)
+    if seller_id == charge.buyer_id:
+        msg = "Only the seller of all its tickets, or an operator, can refund an order: ask them."
+        raise Forbidden(msg, code="not_the_seller", charge_id=charge.id)
+    msg = f"There is no charge {charge.id}."
+    raise NotFound(msg, code="charge_not_found", charge_id=charge.id)
 
 
 def may_capture(charge: Charge, copy: OrderCopy) -> bool:
@@ -289,6 +453,11 @@ def may_capture(charge: Charge, copy: OrderCopy) -> bool:
         and copy.charge_id == charge.id
         and copy.total == charge.amount
     )
+
+
+def another_card(copy: OrderCopy, now: datetime) -> bool:
+    """Whether an order goes on after a declined payment, so that another card can be tried."""
+    return copy.status is OrderStatus.CREATED and copy.on_decline is OnDecline.KEEP and now < copy.expires_at
 
 
 def _check_payable(state: State, copy: OrderCopy) -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from ticketkit.domain.decision import Changes, Fact, Need, State
 from ticketkit.domain.entities import CancelReason, ChargeStatus, Extension, Order, OrderStatus, key_of
-from ticketkit.domain.orders import cancelled, completed, holds_all, order_keys, stale
-from ticketkit.domain.policy import OnDecline
+from ticketkit.domain.orders import cancelled, completed, holds_all, order_keys, refunded, stale
+from ticketkit.domain.policy import OnDecline, OnRefund
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargeNews:
-    """What an event says about a charge."""
+    """What an event says about a charge.
+
+    Attributes:
+        given_back: Minor units that were refunded.
+    """
 
     id: str
     order_id: str
@@ -29,6 +33,7 @@ class ChargeNews:
     status: ChargeStatus
     amount: Money
     declined: bool = False
+    given_back: int = 0
 
 
 def charge_heard(state: State, news: ChargeNews) -> Changes | Need:
@@ -39,10 +44,13 @@ def charge_heard(state: State, news: ChargeNews) -> Changes | Need:
       an open order for which one of these is not so is cancelled.
     - `completed` by the pinning charge: the order is completed and its tickets are sold.
     - `failed`: the pinning charge cancels the order; a declined one does if the policy says so.
+    - `completed` and all given back: the tickets of the order that it paid are for sale again, if the policy says so.
     """
     order = state.get(Order, news.order_id)
-    if order is None or order.status.final:
+    if order is None:
         return Changes()
+    if order.status.final:
+        return refunded(state, order) if _releases(order, news) else Changes()
     if news.version <= dict(order.seen).get(news.id, 0):
         return Changes()
     if need := state.missing(order_keys(order)):
@@ -63,10 +71,21 @@ def _react(state: State, order: Order, news: ChargeNews) -> Changes | Need | Non
         case ChargeStatus.AUTHORIZED if waiting:
             return _pinned(state, order, news)
         case ChargeStatus.COMPLETED if mine:
-            return completed(state, order)
+            return completed(state, order, released=_releases(order, news))
         case ChargeStatus.FAILED if reason := _lost(order, news, mine=mine):
             return cancelled(state, order, reason)
     return None
+
+
+def _releases(order: Order, news: ChargeNews) -> bool:
+    """Whether a full refund of what paid the order frees its tickets."""
+    return (
+        order.charge_id == news.id
+        and order.status is not OrderStatus.CANCELLED
+        and order.policy.on_refund is OnRefund.RELEASE
+        and news.status is ChargeStatus.COMPLETED
+        and news.given_back >= news.amount.minor > 0
+    )
 
 
 def _lost(order: Order, news: ChargeNews, *, mine: bool) -> CancelReason | None:
@@ -84,7 +103,7 @@ def _extended(state: State, order: Order, extension: Extension) -> Changes | Non
     if stale(order, state.now) or rank.index(order.extension) >= rank.index(extension):
         return None
     more = order.policy.payment_grace if extension is Extension.GRACE else order.policy.payment_window
-    until: datetime = max(order.expires_at, order.placed_until + more)
+    until: datetime = max(order.expires_at, order.asked_until + more)
     order = replace(order, extension=extension, expires_at=until)
     return Changes(put=(order,), facts=(Fact("order.extended", key_of(order)),), answer=(order,))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ticketkit.domain.decision import Changes, Command, Fact, Need, State
 from ticketkit.domain.entities import LiveEvent, LiveEventStatus, Ticket, TicketStatus, key_of
-from ticketkit.domain.errors import Forbidden, InvalidInput, InvalidMoney, NotFound, TicketUnavailable
+from ticketkit.domain.errors import Conflict, Forbidden, InvalidInput, InvalidMoney, NotFound, TicketUnavailable
 from ticketkit.domain.texts import SEAT, bounded, checked_extra
 
 if TYPE_CHECKING:
@@ -89,6 +89,37 @@ def withdraw(state: State, ticket_id: str, *, seller_id: str) -> Changes:
     """
     ticket = replace(_own(state, ticket_id, seller_id), status=TicketStatus.WITHDRAWN)
     return Changes(put=(ticket,), facts=(Fact("ticket.withdrawn", key_of(ticket)),), answer=(ticket,))
+
+
+def admit(state: State, ticket_id: str, *, order_id: str, by: str | None) -> Changes | Need:
+    """Let the holder of a sold ticket in at the door, once.
+
+    Args:
+        state: Starts with the ticket; asks for its live event.
+        ticket_id: Of the pass.
+        order_id: Of the pass: the order that bought the ticket.
+        by: Who stands at the door: its seller, or who announced the live event; None for an operator.
+
+    Raises:
+        NotFound: There is no such ticket.
+        Forbidden: They have no business at this door.
+        Conflict: The pass is not good any more: the order was refunded, or the holder is in already.
+    """
+    ticket = state.require(Ticket, ticket_id)
+    if ticket.event_id is not None and (need := state.missing((), shared=(LiveEvent.key(ticket.event_id),))):
+        return need
+    event = state.get(LiveEvent, ticket.event_id) if ticket.event_id is not None else None
+    if by is not None and by not in {ticket.seller_id, event.owner_id if event else ticket.seller_id}:
+        msg = "Only the seller of a ticket, or who announced the live event, admits its holder."
+        raise Forbidden(msg, code="not_the_seller", ticket_id=ticket_id)
+    if ticket.status is not TicketStatus.SOLD or ticket.order_id != order_id:
+        msg = "This pass is not good any more: the ticket was given back."
+        raise Conflict(msg, code="pass_void", ticket_id=ticket_id)
+    if ticket.admitted_at is not None:
+        msg = "The holder of this pass is in already."
+        raise Conflict(msg, code="admitted_already", ticket_id=ticket_id, admitted_at=ticket.admitted_at.isoformat())
+    ticket = replace(ticket, admitted_at=state.now)
+    return Changes(put=(ticket,), facts=(Fact("ticket.admitted", key_of(ticket)),), answer=(ticket,))
 
 
 def unavailable(ticket: Ticket) -> TicketUnavailable:

@@ -19,6 +19,7 @@ from ticketkit.domain.entities import (
     RefundStatus,
     TicketStatus,
 )
+from ticketkit.domain.policy import OnDecline
 from ticketkit.events.contract import Contract, Shape
 
 
@@ -61,6 +62,7 @@ class LiveEventState(Contract):
     on_sale_at: datetime | None = None
     owner_id: str
     status: LiveEventStatus
+    paused: bool = False
     extra: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -92,6 +94,7 @@ class TicketState(Contract):
     seat: str | None = None
     status: TicketStatus
     order_id: str | None = None
+    admitted_at: datetime | None = None
     extra: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -125,6 +128,18 @@ class TicketSold(TicketState):
     NAME: ClassVar = "ticket.sold"
 
 
+class TicketReleased(TicketState):
+    """A sold ticket is for sale again: its order was refunded, and its policy says so."""
+
+    NAME: ClassVar = "ticket.released"
+
+
+class TicketAdmitted(TicketState):
+    """The holder of a sold ticket was let in at the door."""
+
+    NAME: ClassVar = "ticket.admitted"
+
+
 class TicketWithdrawn(TicketState):
     """A ticket was taken off the market by its seller."""
 
@@ -140,10 +155,15 @@ class OrderLine(Shape):
     ticket_id: str | None = None
     event_id: str | None = None
     seat: str | None = None
+    seller_id: str | None = None
 
 
 class OrderState(Contract):
-    """The public state of an order; `chargeId` is the charge that pins or paid it."""
+    """The public state of an order.
+
+    `chargeId` is the charge that pins or paid it; `released` says that its tickets were freed by a full refund;
+    `onDecline` says what a declined payment does to it.
+    """
 
     user_id: str
     status: OrderStatus
@@ -152,6 +172,8 @@ class OrderState(Contract):
     total: Amount
     lines: tuple[OrderLine, ...]
     charge_id: str | None = None
+    released: bool = False
+    on_decline: OnDecline = OnDecline.CANCEL
     extra: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -162,13 +184,13 @@ class OrderCreated(OrderState):
 
 
 class OrderUpdated(OrderState):
-    """A buyer dropped some tickets of an order: lines and total changed."""
+    """A buyer dropped some tickets of an order, or a full refund released those of a completed one."""
 
     NAME: ClassVar = "order.updated"
 
 
 class OrderExtended(OrderState):
-    """The lock of an order was prolonged, since its payment began in time."""
+    """The lock of an order was prolonged: its payment began in time, or its buyer asked for more time."""
 
     NAME: ClassVar = "order.extended"
 
@@ -200,7 +222,7 @@ class OrderExpirationDue(Contract):
 
 
 class ChargeState(Contract):
-    """The public state of a charge."""
+    """The public state of a charge; `refunded` is what was given back of it so far."""
 
     order_id: str
     user_id: str
@@ -210,6 +232,7 @@ class ChargeState(Contract):
     declined: bool = False
     provider: str
     reference: str | None = None
+    refunded: Amount | None = None
 
 
 class ChargeCreated(ChargeState):
@@ -240,6 +263,12 @@ class ChargeFailed(ChargeState):
     """The charge is over without money: declined, voided or given up."""
 
     NAME: ClassVar = "charge.failed"
+
+
+class ChargeRefunded(ChargeState):
+    """Money of a charge was given back: `refunded` says how much in all."""
+
+    NAME: ClassVar = "charge.refunded"
 
 
 class RefundState(Contract):
@@ -283,6 +312,8 @@ CATALOGUE: tuple[type[Contract], ...] = (
     TicketLocked,
     TicketUnlocked,
     TicketSold,
+    TicketReleased,
+    TicketAdmitted,
     TicketWithdrawn,
     OrderCreated,
     OrderUpdated,
@@ -296,6 +327,7 @@ CATALOGUE: tuple[type[Contract], ...] = (
     ChargeAuthorized,
     ChargeCompleted,
     ChargeFailed,
+    ChargeRefunded,
     RefundCreated,
     RefundCompleted,
     RefundFailed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json
@@ -97,6 +98,7 @@ def _ticket_json(ticket: Ticket) -> dict[str, Any]:
         "seat": ticket.seat,
         "status": ticket.status.value,
         "orderId": ticket.order_id,
+        "admittedAt": ticket.admitted_at,
         "extra": ticket.extra,
     }
 
@@ -118,10 +120,13 @@ def _order_json(order: Order) -> dict[str, Any]:
                 "ticketId": line.ticket_id,
                 "eventId": line.event_id,
                 "seat": line.seat,
+                "sellerId": line.seller_id,
             }
             for line in order.lines
         ],
         "chargeId": order.charge_id,
+        "released": order.released,
+        "onDecline": order.policy.on_decline.value,
         "extra": order.extra,
     }
 
@@ -141,7 +146,7 @@ def _public(entity: Entity) -> dict[str, Any]:  # noqa: PLR0911 - one a kind
         case Refund():
             return {**_named(entity, "id version charge_id order_id status reason code reference"), **_amount(entity)}
         case LiveEvent():
-            return _named(entity, "id version name venue starts_at zone on_sale_at owner_id status extra")
+            return _named(entity, "id version name venue starts_at zone on_sale_at owner_id status paused extra")
         case User():
             return _named(entity, "id version roles created_at")
         case Session():
@@ -165,7 +170,7 @@ def _money(money: Money) -> Amount:
 
 def _ticket(ticket: Ticket) -> dict[str, Any]:
     return {
-        **_named(ticket, "id version title seller_id event_id seat status order_id extra"),
+        **_named(ticket, "id version title seller_id event_id seat status order_id admitted_at extra"),
         "price": _money(ticket.price),
     }
 
@@ -179,14 +184,16 @@ def _order(order: Order) -> dict[str, Any]:
             ticket_id=line.ticket_id,
             event_id=line.event_id,
             seat=line.seat,
+            seller_id=line.seller_id,
         )
         for line in order.lines
     )
     return {
-        **_named(order, "id version status reason expires_at charge_id extra"),
+        **_named(order, "id version status reason expires_at charge_id released extra"),
         "user_id": order.buyer_id,
         "total": _money(order.total),
         "lines": lines,
+        "on_decline": order.policy.on_decline,
     }
 
 
@@ -195,4 +202,5 @@ def _charge(charge: Charge) -> dict[str, Any]:
         **_named(charge, "id version order_id status code declined provider reference"),
         "user_id": charge.buyer_id,
         "amount": _money(charge.amount),
+        "refunded": _money(replace(charge.amount, minor=charge.given_back)),
     }

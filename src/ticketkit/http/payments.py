@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from starlette.responses import Response
 
-from ticketkit.domain.entities import Charge, ChargeStatus
+from ticketkit.domain.entities import Charge, ChargeStatus, RefundStatus
+from ticketkit.domain.payments import another_card
 from ticketkit.http import shapes
 from ticketkit.http.bodies import Json, read
-from ticketkit.http.inputs import NewPayment
+from ticketkit.http.inputs import NewPayment, NewRefund
 from ticketkit.http.operation import MEBIBYTE, Answer, Call, Operation
 from ticketkit.http.paging import path_of
 from ticketkit.http.problems import Problem, Refusal
@@ -35,18 +36,38 @@ async def pay(call: Call[NewPayment, None]) -> Response:
     body = call.body
     charge = await call.shop.payments.pay(call.user_id, body.order_id, token=body.token, command_key=call.key)
     if charge.status is ChargeStatus.FAILED:
-        return _failed(charge)
+        return await _failed(call, charge)
     shape = shapes.charge(charge, await call.shop.payments.refunds(charge))
     if charge.status is ChargeStatus.COMPLETED:
         return Json(shape, status_code=201)
-    where = path_of(call.request, f"/api/payments/{charge.id}")
-    return Json(shape, status_code=202, headers={"location": where, "retry-after": "1"})
+    return _later(call, shape, charge.id)
 
 
 async def get_payment(call: Call[None, None]) -> Response:
-    """A charge of the caller."""
-    charge, refunds = await call.shop.payments.get(call.user_id, call.id)
+    """A charge of the caller, of the seller of all its tickets, or of an operator."""
+    caller = call.principal
+    charge, refunds = await call.shop.payments.get(caller.id, call.id, operator=caller.is_operator)
     return Json(shapes.charge(charge, refunds))
+
+
+async def refund_payment(call: Call[NewRefund, None]) -> Response:
+    """Give a payment back."""
+    caller = call.principal
+    refund = await call.shop.payments.refund(
+        call.id,
+        actor=caller.id,
+        seller_id=None if caller.is_operator else caller.id,
+        amount=call.body.amount,
+        reason=call.body.reason,
+        command_key=call.key,
+    )
+    if refund.status is RefundStatus.FAILED:
+        values = {"charge_id": refund.charge_id, "refund_id": refund.id, "provider_code": refund.code}
+        return Problem(409, "refund_refused", "The payment provider refused to give it back.", values=values)
+    shape = shapes.refund(refund)
+    if refund.status is RefundStatus.COMPLETED:
+        return Json(shape, status_code=201)
+    return _later(call, shape, refund.charge_id)
 
 
 async def receive_webhook(call: Call[None, None]) -> Response:
@@ -60,10 +81,19 @@ async def receive_webhook(call: Call[None, None]) -> Response:
     return Json({"received": new})
 
 
-def _failed(charge: Charge) -> Problem:
+def _later(call: Call[Any, Any], shape: shapes.Charge | shapes.Refund, charge_id: str) -> Json:
+    """What is not decided yet, and where to look."""
+    where = path_of(call.request, f"/api/payments/{charge_id}")
+    return Json(shape, status_code=202, headers={"location": where, "retry-after": "1"})
+
+
+async def _failed(call: Call[Any, Any], charge: Charge) -> Problem:
     values = {"charge_id": charge.id, "order_id": charge.order_id}
     if charge.declined:
         code = charge.code or "card_declined"
+        copy = await call.shop.payments.copy(charge.order_id)
+        if copy is not None and another_card(copy, call.shop.clock.now()):
+            values |= {"order_state": copy.status.value, "expires_at": shapes.time(copy.expires_at)}
         return Problem(402, code, _DECLINES.get(code, "The payment was declined. You were not charged."), values=values)
     code = charge.code or "charge_failed"
     return Problem(409, code, _GONE.get(code, "The payment failed. You were not charged."), values=values)
@@ -75,7 +105,10 @@ OPERATIONS: Final = (
         path="/api/payments",
         tag=ServiceName.PAYMENTS,
         summary="Pay for an order",
-        description="A declined payment is 402 with the provider's code, and names the charge in `chargeId`.",
+        description=(
+            "A declined payment is 402 with the provider's code, and names the charge in `chargeId`. Where the order "
+            "goes on, so that another card can be tried, `orderState` is `created` and `expiresAt` says until when."
+        ),
         handler=pay,
         body=NewPayment,
         signed_in=True,
@@ -106,11 +139,42 @@ OPERATIONS: Final = (
         method="GET",
         path="/api/payments/{id}",
         tag=ServiceName.PAYMENTS,
-        summary="A charge of one's own",
+        summary="A charge of one's own, or of one's own tickets",
+        description="Its buyer sees it, the seller of all its tickets, and operators; `action` is for the buyer alone.",
         handler=get_payment,
         signed_in=True,
         answers={200: Answer(what="The charge with its refunds.", shape=shapes.Charge)},
         errors={404: ("charge_not_found",)},
+    ),
+    Operation(
+        method="POST",
+        path="/api/payments/{id}/refunds",
+        tag=ServiceName.PAYMENTS,
+        summary="Give a payment back, all or part",
+        description=(
+            "By the seller of all its tickets, or an operator. When all is given back, the tickets are for sale again, "
+            "or stay sold, by the policy of the order. A refusal of the provider is `refund_refused`, with the "
+            "provider's own code in `providerCode`."
+        ),
+        handler=refund_payment,
+        body=NewRefund,
+        body_optional=True,
+        signed_in=True,
+        keyed=True,
+        answers={
+            201: Answer(what="Given back: the refund is completed.", shape=shapes.Refund),
+            202: Answer(
+                what="Begun, and carried out when the provider answers: look at the charge again.",
+                shape=shapes.Refund,
+                headers={"Location": "The charge.", "Retry-After": "Seconds."},
+            ),
+        },
+        errors={
+            400: ("invalid_money", "too_many_digits", "amount_out_of_range"),
+            403: ("not_the_seller", "several_sellers"),
+            404: ("charge_not_found",),
+            409: ("charge_not_completed", "refund_above_charge", "refund_refused"),
+        },
     ),
     Operation(
         method="POST",

@@ -27,10 +27,12 @@ from ticketkit.services.commands import Commands
 from ticketkit.services.driver import Driver
 from ticketkit.services.expiration import Expiration
 from ticketkit.services.orders import Orders
+from ticketkit.services.passes import Passes
 from ticketkit.services.passwords import Passwords
 from ticketkit.services.payments import Payments
 from ticketkit.services.progress import Progress
 from ticketkit.services.tickets import Tickets
+from ticketkit.services.till import Till
 from ticketkit.services.tokens import Minter, Revocations, Verified, Verifier
 from ticketkit.services.waiting import first_of
 
@@ -247,7 +249,11 @@ class Runtime:
             self._services[ServiceName.TICKETS] = Tickets(storages[Boundary.INVENTORY], commands)
         if ServiceName.ORDERS in names:
             self._services[ServiceName.ORDERS] = Orders(
-                storages[Boundary.INVENTORY], commands, plugins=self.plugins, policy=config.policy
+                storages[Boundary.INVENTORY],
+                commands,
+                plugins=self.plugins,
+                policy=config.policy,
+                passes=Passes(config.pass_keys),
             )
         if backends.timers is not None:
             self._services[ServiceName.EXPIRATION] = Expiration(
@@ -256,7 +262,7 @@ class Runtime:
         if backends.provider is not None:
             progress = Progress(config.clock)
             storage = storages[Boundary.PAYMENTS]
-            driver = Driver(storage, commands, provider=backends.provider, progress=progress)
+            driver = Driver(storage, commands, till=Till(backends.provider, config.clock), progress=progress)
             self._services[ServiceName.PAYMENTS] = Payments(
                 storage, commands, provider=backends.provider, driver=driver, progress=progress
             )

@@ -14,7 +14,8 @@ from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ticketkit.backends.errors import Misconfigured
-from ticketkit.domain.policy import OnDecline, Policy
+from ticketkit.domain.policy import OnDecline, OnRefund, Policy
+from ticketkit.services.passes import PassKeys
 from ticketkit.services.tokens import Keys
 
 DEVELOPMENT_KEY_ID: Final = "development"
@@ -64,12 +65,18 @@ class Settings(BaseSettings):
         hold: How long a ticket is locked for its buyer.
         payment_grace: Added once to a lock when its payment began in time.
         payment_window: The same when the buyer has to act (3-D Secure).
+        extension: Added to a lock when its buyer asks for more time, `extensions` times.
+        extensions: How often a buyer may ask for more time.
+        longest_hold: Most time from placing an order to the end of its lock, whatever its buyer asks for.
         tickets_per_order: Most tickets in one order.
         tickets_on_hold: Most tickets in a buyer's open orders for one live event.
         on_decline: What a declined payment does to its order: `cancel` or `keep`.
+        on_refund: What a full refund does to the tickets: `release` them for sale, or `keep` them sold.
         session_private_key: PEM, Ed25519; only where auth runs.
         session_public_keys: JSON object from key id to PEM.
         session_key_id: Of the private key.
+        pass_keys: JSON object from key id to secret, of the passes shown at the door; only where orders runs.
+        pass_key_id: Of the one that new passes are made with; the last when left out.
         session_lifetime: Of a sign-in.
         token_lifetime: Of a session token; renewed while its session lives.
         sign_in_per_minute: Tries for one account; sixty for one address.
@@ -90,12 +97,18 @@ class Settings(BaseSettings):
     hold: Duration = timedelta(minutes=15)
     payment_grace: Duration = timedelta(seconds=60)
     payment_window: Duration = timedelta(minutes=5)
+    extension: Duration = timedelta(minutes=5)
+    extensions: int = Field(1, ge=0, le=100)
+    longest_hold: Duration = timedelta(minutes=30)
     tickets_per_order: int = Field(10, ge=1, le=1_000)
     tickets_on_hold: int = Field(10, ge=1, le=10_000)
     on_decline: OnDecline = OnDecline.CANCEL
+    on_refund: OnRefund = OnRefund.RELEASE
     session_private_key: SecretStr | None = None
     session_public_keys: Annotated[dict[str, str], NoDecode, BeforeValidator(_json)] = Field(default_factory=dict)
     session_key_id: str = "1"
+    pass_keys: Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(_json)] = Field(default_factory=dict)
+    pass_key_id: str | None = None
     session_lifetime: Duration = timedelta(days=14)
     token_lifetime: Duration = timedelta(hours=1)
     sign_in_per_minute: int = Field(10, ge=1)
@@ -138,9 +151,13 @@ class Settings(BaseSettings):
             hold=self.hold,
             payment_grace=self.payment_grace,
             payment_window=self.payment_window,
+            extension=self.extension,
+            extensions=self.extensions,
+            longest_hold=self.longest_hold,
             tickets_per_order=self.tickets_per_order,
             tickets_on_hold=self.tickets_on_hold,
             on_decline=self.on_decline,
+            on_refund=self.on_refund,
         )
 
     def keys(self) -> Keys:
@@ -166,6 +183,22 @@ class Settings(BaseSettings):
             msg = "The development session key is refused outside development; `ticketkit keys new` makes another."
             raise Misconfigured(msg)
         return keys
+
+    def door(self) -> PassKeys:
+        """Keys of passes; in development a well-known one when none is set.
+
+        Raises:
+            Misconfigured: None is set outside development, or one is too short.
+        """
+        if not self.pass_keys and not self.production:
+            seed = hashlib.sha256(b"ticketkit development pass key: never use it in production")
+            return PassKeys({DEVELOPMENT_KEY_ID: seed.hexdigest()}, DEVELOPMENT_KEY_ID)
+        if not self.pass_keys:
+            msg = (
+                "There is no pass key, and the development one is refused outside development: set TICKETKIT_PASS_KEYS."
+            )
+            raise Misconfigured(msg, mend="`ticketkit keys new` makes one.")
+        return PassKeys.of({id: secret.get_secret_value() for id, secret in self.pass_keys.items()}, self.pass_key_id)
 
 
 class FileSettings(Settings):

@@ -46,6 +46,7 @@ class Service:
     broadcast: tuple[str, ...] = ("session.revoked",)
 
 
+SALE_EVENTS: Final = ("ticket.locked", "ticket.unlocked", "ticket.sold", "ticket.released", "ticket.admitted")
 ORDER_EVENTS: Final = (
     "order.created",
     "order.updated",
@@ -60,6 +61,7 @@ CHARGE_EVENTS: Final = (
     "charge.authorized",
     "charge.completed",
     "charge.failed",
+    "charge.refunded",
 )
 REFUND_EVENTS: Final = ("refund.created", "refund.completed", "refund.failed")
 
@@ -82,7 +84,14 @@ SERVICES: Final[dict[ServiceName, Service]] = {
         Service(
             name=ServiceName.ORDERS,
             boundary=Boundary.INVENTORY,
-            says=(*ORDER_EVENTS, "ticket.locked", "ticket.unlocked", "ticket.sold"),
+            says=(
+                *ORDER_EVENTS,
+                "ticket.locked",
+                "ticket.unlocked",
+                "ticket.sold",
+                "ticket.released",
+                "ticket.admitted",
+            ),
             hears=(*CHARGE_EVENTS, "order.expiration_due"),
         ),
         Service(

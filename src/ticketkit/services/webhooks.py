@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Final
+
+import anyio
 
 from ticketkit.backends.errors import OutcomeUnknown, Unavailable
 from ticketkit.domain.decision import Changes, Keys, State
-from ticketkit.domain.entities import Webhook
+from ticketkit.domain.entities import Charge, Webhook
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ticketkit.backends.payments import Notice, PaymentProvider
     from ticketkit.backends.storage import Storage
@@ -21,6 +25,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BATCH: Final = 200
+AT_ONCE: Final = 16
+"""Payments at once that the provider's books are read for."""
+
+
+class WebhookOutcome(StrEnum):
+    """What became of a webhook."""
+
+    APPLIED = "applied"
+    IGNORED = "ignored"
+    UNKNOWN_CHARGE = "unknown charge"
+    FAILED = "failed"
 
 
 class Webhooks:
@@ -60,27 +75,53 @@ class Webhooks:
     async def apply(self) -> int:
         """Apply what was stored; returns how many were applied.
 
-        One that can't be applied now, since the provider can't be reached, stays for the next time.
+        Those of one payment together: they all say that its books are worth a look. One that can't be applied now,
+        since the provider can't be reached, stays for the next time.
         """
-        applied = 0
+        by_payment: dict[str, list[Webhook]] = {}
         for hook in await self._storage.unapplied_webhooks(BATCH):
-            try:
-                outcome = await self._apply(hook)
-            except (Unavailable, OutcomeUnknown) as error:
-                log.warning("webhook %s: %s It is tried again.", hook.id, error, extra={"webhook": hook.id})
-                continue
-            except Exception:  # the loop of a runner: a bad one holds up no other, and the reconciler comes anyway
-                log.exception("webhook %s could not be applied", hook.id, extra={"webhook": hook.id})
-                outcome = "failed"
+            by_payment.setdefault(hook.reference or hook.id, []).append(hook)
+        limiter = anyio.CapacityLimiter(AT_ONCE)
+        applied: list[int] = []
+
+        async def one(hooks: Sequence[Webhook]) -> None:
+            async with limiter:
+                applied.append(await self._apply_together(hooks))
+
+        async with anyio.create_task_group() as group:
+            for hooks in by_payment.values():
+                group.start_soon(partial(one, hooks))
+        return sum(applied)
+
+    async def apply_again(self, hook: Webhook) -> WebhookOutcome:
+        """Apply one whose charge was unknown, or that failed; returns what became of it now.
+
+        Raises:
+            Unavailable, OutcomeUnknown: The provider can't be reached now.
+        """
+        outcome = await self._outcome(hook)
+        if outcome != hook.outcome:
             await self._note(hook, outcome)
-            applied += 1
-        return applied
+        return outcome
+
+    async def _apply_together(self, hooks: Sequence[Webhook]) -> int:
+        try:
+            # One that names its charge finds it also before the reference is on record.
+            outcome = await self._outcome(max(hooks, key=lambda hook: hook.charge_id is not None))
+        except (Unavailable, OutcomeUnknown) as error:
+            ids = ", ".join(hook.id for hook in hooks)
+            log.warning("webhook %s: %s It is tried again.", ids, error, extra={"webhook": ids})
+            return 0
+        for hook in hooks:
+            await self._note(hook, outcome)
+        return len(hooks)
 
     async def _store(self, notice: Notice) -> int:
         hook = Webhook(
             id=f"{self._provider.name}:{notice.id}",
             provider=self._provider.name,
             reference=notice.reference,
+            charge_id=notice.charge_id,
             what=notice.what,
             body=notice.body,
             received_at=await self._storage.now(),
@@ -93,20 +134,36 @@ class Webhooks:
         command = self._commands.ask("payments.webhook", actor=None)
         return len((await self._storage.decide(Keys.of(Webhook.key(hook.id)), decision, command)).entities)
 
-    async def _apply(self, hook: Webhook) -> str:
+    async def _outcome(self, hook: Webhook) -> WebhookOutcome:
+        try:
+            return await self._apply(hook)
+        except (Unavailable, OutcomeUnknown):
+            raise
+        except Exception:  # the loop of a runner: a bad one holds up no other, and the reconciler comes anyway
+            log.exception("webhook %s could not be applied", hook.id, extra={"webhook": hook.id})
+            return WebhookOutcome.FAILED
+
+    async def _apply(self, hook: Webhook) -> WebhookOutcome:
         if hook.reference is None:
-            return "ignored"
-        charge = await self._storage.charge_by_reference(hook.provider, hook.reference)
+            return WebhookOutcome.IGNORED
+        charge = await self._charge(hook, hook.reference)
         if charge is None:
             log.warning("webhook %s is about a charge that is not known", hook.id, extra={"webhook": hook.id})
-            return "unknown charge"
+            return WebhookOutcome.UNKNOWN_CHARGE
         await self._driver.look(charge)
-        return "applied"
+        return WebhookOutcome.APPLIED
 
-    async def _note(self, hook: Webhook, outcome: str) -> None:
+    async def _charge(self, hook: Webhook, reference: str) -> Charge | None:
+        charge = await self._storage.charge_by_reference(hook.provider, reference)
+        if charge is None and hook.charge_id is not None:  # it came before the reference was committed
+            found = (await self._storage.get([Charge.key(hook.charge_id)])).get(Charge.key(hook.charge_id))
+            charge = found if isinstance(found, Charge) and found.provider == hook.provider else None
+        return charge
+
+    async def _note(self, hook: Webhook, outcome: WebhookOutcome) -> None:
         command = self._commands.ask("payments.webhook", actor=None)
         await self._storage.decide(
             Keys.of(Webhook.key(hook.id)),
-            lambda state: Changes(put=(replace(state.require(Webhook, hook.id), outcome=outcome),)),
+            lambda state: Changes(put=(replace(state.require(Webhook, hook.id), outcome=outcome.value),)),
             command,
         )

@@ -256,8 +256,8 @@ class _Batch:
 
 
 def live(order: Order) -> frozenset[str]:
-    """The tickets that an order has: none, once it is cancelled."""
-    return frozenset() if order.status is OrderStatus.CANCELLED else frozenset(order.ticket_ids)
+    """The tickets that an order has: none, once it is cancelled or released."""
+    return frozenset() if order.status is OrderStatus.CANCELLED or order.released else frozenset(order.ticket_ids)
 
 
 def fetch(connection: Connection, sql: str, parameters: tuple[Any, ...]) -> list[Row]:

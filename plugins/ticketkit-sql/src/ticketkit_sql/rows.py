@@ -34,7 +34,7 @@ from ticketkit.domain.entities import (
     Webhook,
 )
 from ticketkit.domain.money import Money
-from ticketkit.domain.policy import OnDecline, Policy
+from ticketkit.domain.policy import OnDecline, OnRefund, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -166,6 +166,7 @@ def _live_event_row(event: LiveEvent) -> Row:
         _maybe_micros(event.on_sale_at),
         event.owner_id,
         event.status.value,
+        event.paused,
         _json(event.extra),
         event.version,
     )
@@ -182,8 +183,9 @@ def _live_event(row: Row) -> LiveEvent:
         on_sale_at=_maybe_time(row[6]),
         owner_id=row[7],
         status=LiveEventStatus(row[8]),
-        extra=_mapping(row[9]),
-        version=row[10],
+        paused=bool(row[9]),
+        extra=_mapping(row[10]),
+        version=row[11],
     )
 
 
@@ -199,6 +201,7 @@ def _ticket_row(ticket: Ticket) -> Row:
         ticket.seat,
         ticket.status.value,
         ticket.order_id,
+        _maybe_micros(ticket.admitted_at),
         _json(ticket.extra),
         ticket.version,
     )
@@ -215,18 +218,20 @@ def _ticket(row: Row) -> Ticket:
         seat=row[7],
         status=TicketStatus(row[8]),
         order_id=row[9],
-        extra=_mapping(row[10]),
-        version=row[11],
+        admitted_at=_maybe_time(row[10]),
+        extra=_mapping(row[11]),
+        version=row[12],
     )
 
 
 def _line_list(line: Line) -> list[Any]:
     amount = line.amount
-    return [line.kind, line.title, amount.minor, amount.currency, line.ticket_id, line.event_id, line.seat]
+    found = [line.kind, line.title, amount.minor, amount.currency, line.ticket_id, line.event_id, line.seat]
+    return found if line.seller_id is None else [*found, line.seller_id]
 
 
 def _line(found: list[Any]) -> Line:
-    kind, title, minor, currency, ticket_id, event_id, seat = found
+    kind, title, minor, currency, ticket_id, event_id, seat, *seller_id = found
     return Line(
         kind=LineKind(kind),
         title=title,
@@ -234,10 +239,12 @@ def _line(found: list[Any]) -> Line:
         ticket_id=ticket_id,
         event_id=event_id,
         seat=seat,
+        seller_id=seller_id[0] if seller_id else None,
     )
 
 
 _MICROSECOND: Final = timedelta(microseconds=1)
+_LATER: Final[dict[str, Any]] = {"on_refund": OnRefund.KEEP, "extension": 0, "extensions": 0, "longest_hold": 0}
 
 
 @lru_cache(1000)
@@ -252,14 +259,18 @@ def policy_text(policy: Policy) -> str:
             "tickets_on_hold": policy.tickets_on_hold,
             "own_tickets": policy.own_tickets,
             "on_decline": policy.on_decline,
+            "on_refund": policy.on_refund,
+            "extension": policy.extension // _MICROSECOND,
+            "extensions": policy.extensions,
+            "longest_hold": policy.longest_hold // _MICROSECOND,
         }
     )
 
 
 @lru_cache(1000)
 def policy_of(text: str) -> Policy:
-    """The inverse of `policy_text`."""
-    found = _load(text)
+    """The inverse of `policy_text`; what a text of an earlier release does not say is as it was then."""
+    found = _LATER | _load(text)
     return Policy(
         hold=timedelta(microseconds=found["hold"]),
         payment_grace=timedelta(microseconds=found["payment_grace"]),
@@ -268,6 +279,10 @@ def policy_of(text: str) -> Policy:
         tickets_on_hold=found["tickets_on_hold"],
         own_tickets=found["own_tickets"],
         on_decline=OnDecline(found["on_decline"]),
+        on_refund=OnRefund(found["on_refund"]),
+        extension=timedelta(microseconds=found["extension"]),
+        extensions=found["extensions"],
+        longest_hold=timedelta(microseconds=found["longest_hold"]),
     )
 
 
@@ -283,6 +298,8 @@ def _order_row(order: Order) -> Row:
         _dump([_line_list(line) for line in order.lines]),
         micros(order.expires_at),
         order.extension.value,
+        order.prolonged,
+        order.released,
         order.charge_id,
         _dump(order.seen) if order.seen else "[]",
         _json(order.extra),
@@ -302,10 +319,12 @@ def _order(row: Row) -> Order:
         lines=tuple(_line(found) for found in _load(row[7])),
         expires_at=time_of(row[8]),
         extension=Extension(row[9]),
-        charge_id=row[10],
-        seen=tuple((id, version) for id, version in _load(row[11])),
-        extra=_mapping(row[12]),
-        version=row[13],
+        prolonged=row[10],
+        released=bool(row[11]),
+        charge_id=row[12],
+        seen=tuple((id, version) for id, version in _load(row[13])),
+        extra=_mapping(row[14]),
+        version=row[15],
     )
 
 
@@ -332,9 +351,11 @@ def _charge_row(charge: Charge) -> Row:
         charge.reference,
         charge.token,
         None if charge.action is None else _dump(charge.action),
+        charge.taken,
         charge.owes_void,
         _maybe_micros(charge.due_at),
         charge.refunded,
+        charge.given_back,
         _dump(charge.refund_ids),
         _json(charge.extra),
         charge.version,
@@ -355,12 +376,14 @@ def _charge(row: Row) -> Charge:
         reference=row[10],
         token=row[11],
         action=None if row[12] is None else _load(row[12]),
-        owes_void=bool(row[13]),
-        due_at=_maybe_time(row[14]),
-        refunded=row[15],
-        refund_ids=tuple(_load(row[16])),
-        extra=_mapping(row[17]),
-        version=row[18],
+        taken=bool(row[13]),
+        owes_void=bool(row[14]),
+        due_at=_maybe_time(row[15]),
+        refunded=row[16],
+        given_back=row[17],
+        refund_ids=tuple(_load(row[18])),
+        extra=_mapping(row[19]),
+        version=row[20],
     )
 
 
@@ -407,6 +430,8 @@ def _order_copy_row(copy: OrderCopy) -> Row:
         copy.total.currency,
         micros(copy.expires_at),
         copy.charge_id,
+        _dump(copy.sellers),
+        copy.on_decline.value,
         copy.order_version,
         _dump(copy.charges),
         copy.open_charge_id,
@@ -423,10 +448,12 @@ def _order_copy(row: Row) -> OrderCopy:
         total=Money(row[4], row[5]),
         expires_at=time_of(row[6]),
         charge_id=row[7],
-        order_version=row[8],
-        charges=tuple(_load(row[9])),
-        open_charge_id=row[10],
-        version=row[11],
+        sellers=tuple(_load(row[8])),
+        on_decline=OnDecline(row[9]),
+        order_version=row[10],
+        charges=tuple(_load(row[11])),
+        open_charge_id=row[12],
+        version=row[13],
     )
 
 
@@ -435,6 +462,7 @@ def _webhook_row(webhook: Webhook) -> Row:
         webhook.id,
         webhook.provider,
         webhook.reference,
+        webhook.charge_id,
         webhook.what,
         webhook.body,
         micros(webhook.received_at),
@@ -448,11 +476,12 @@ def _webhook(row: Row) -> Webhook:
         id=row[0],
         provider=row[1],
         reference=row[2],
-        what=row[3],
-        body=row[4],
-        received_at=time_of(row[5]),
-        outcome=row[6],
-        version=row[7],
+        charge_id=row[3],
+        what=row[4],
+        body=row[5],
+        received_at=time_of(row[6]),
+        outcome=row[7],
+        version=row[8],
     )
 
 
@@ -467,21 +496,21 @@ ROWS: Final[dict[Kind, Rows]] = {
     "live_event": _rows(
         "live_events",
         "id created_at",
-        "name venue starts_at zone on_sale_at owner_id status extra version",
+        "name venue starts_at zone on_sale_at owner_id status paused extra version",
         _live_event_row,
         _live_event,
     ),
     "order": _rows(
         "orders",
         "id buyer_id created_at policy placed_until",
-        "status reason lines expires_at extension charge_id seen extra version",
+        "status reason lines expires_at extension prolonged released charge_id seen extra version",
         _order_row,
         _order,
     ),
     "ticket": _rows(
         "tickets",
         "id seller_id event_id created_at",
-        "title price currency seat status order_id extra version",
+        "title price currency seat status order_id admitted_at extra version",
         _ticket_row,
         _ticket,
     ),
@@ -489,14 +518,16 @@ ROWS: Final[dict[Kind, Rows]] = {
     "order_copy": _rows(
         "order_copies",
         "id buyer_id",
-        "status reason total currency expires_at charge_id order_version charges open_charge_id version",
+        "status reason total currency expires_at charge_id sellers on_decline order_version charges open_charge_id "
+        "version",
         _order_copy_row,
         _order_copy,
     ),
     "charge": _rows(
         "charges",
         "id order_id buyer_id amount currency provider created_at",
-        "status code declined reference token action owes_void due_at refunded refund_ids extra version",
+        "status code declined reference token action taken owes_void due_at refunded given_back refund_ids "
+        "extra version",
         _charge_row,
         _charge,
     ),
@@ -509,7 +540,7 @@ ROWS: Final[dict[Kind, Rows]] = {
     ),
     "webhook": _rows(
         "webhooks",
-        "id provider reference what body received_at",
+        "id provider reference charge_id what body received_at",
         "outcome version",
         _webhook_row,
         _webhook,

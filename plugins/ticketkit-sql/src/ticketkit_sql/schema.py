@@ -20,7 +20,11 @@ T = TypeVar("T")
 
 VERSION_TABLE: Final = "ticketkit_alembic_version"
 
-REVISIONS: Final = {"0001": "The first schema.", "0002": "Functions on PostgreSQL; nothing elsewhere."}
+REVISIONS: Final = {
+    "0001": "The first schema.",
+    "0002": "Functions on PostgreSQL; nothing elsewhere.",
+    "0003": "Money taken at once and given back, released and admitted tickets, prolonged locks, paused sales.",
+}
 """Every revision of this release, oldest first. (Alembic knows them too; importing it is slow, and rarely needed.)"""
 
 HEAD: Final = next(reversed(REVISIONS))

@@ -19,6 +19,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    false,
     text,
 )
 
@@ -31,6 +32,7 @@ from ticketkit.domain.entities import (
     RefundStatus,
     TicketStatus,
 )
+from ticketkit.domain.policy import OnDecline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -79,6 +81,11 @@ def _texts(*names: str, nullable: bool = False) -> list[Column[str]]:
 
 def _version() -> list[Any]:
     return [Column("version", Integer, nullable=False)]
+
+
+def _since_3(name: str, type: Any, default: Any) -> Column[Any]:
+    """A column that the third revision added: rows that were there before have the default."""
+    return Column(name, type, nullable=False, server_default=default)
 
 
 def _check(table: str, name: str, sql: str) -> CheckConstraint:
@@ -146,6 +153,7 @@ def _inventory(metadata: MetaData) -> None:
         _time("created_at"),
         *_texts("extra"),
         *_version(),
+        _since_3("paused", Boolean, false()),
         _one_of("live_events", "status", LiveEventStatus),
         _versioned("live_events"),
     )
@@ -164,6 +172,8 @@ def _inventory(metadata: MetaData) -> None:
         _time("created_at"),
         *_texts("extra"),
         *_version(),
+        _since_3("prolonged", Integer, "0"),
+        _since_3("released", Boolean, false()),
         _one_of("orders", "status", OrderStatus),
         _one_of("orders", "reason", CancelReason, nullable=True),
         _one_of("orders", "extension", Extension),
@@ -201,6 +211,7 @@ def _tickets(metadata: MetaData) -> None:
         _time("created_at"),
         *_texts("extra"),
         *_version(),
+        _time("admitted_at", nullable=True),
         _one_of("tickets", "status", TicketStatus),
         _check("tickets", "price", "price > 0"),
         _check("tickets", "order", "(status IN ('locked', 'sold')) = (order_id IS NOT NULL)"),
@@ -229,6 +240,8 @@ def _payments(metadata: MetaData) -> None:
         *_texts("charges"),
         *_texts("open_charge_id", nullable=True),
         *_version(),
+        _since_3("sellers", Text, "[]"),
+        _since_3("on_decline", Text, OnDecline.CANCEL.value),
         _one_of("order_copies", "status", OrderStatus),
         _versioned("order_copies"),
     )
@@ -260,6 +273,7 @@ def _payments(metadata: MetaData) -> None:
         _time("received_at"),
         *_texts("outcome", nullable=True),
         *_version(),
+        *_texts("charge_id", nullable=True),
         _versioned("webhooks"),
     )
     _index(webhooks, "unapplied", "received_at", "id", where="outcome IS NULL")
@@ -285,8 +299,11 @@ def _charges(metadata: MetaData) -> None:
         _time("created_at"),
         *_texts("extra"),
         *_version(),
+        _since_3("taken", Boolean, false()),
+        _since_3("given_back", BigInteger, "0"),
         _one_of("charges", "status", ChargeStatus),
         _check("charges", "refunded", "refunded >= 0 AND refunded <= amount"),
+        _check("charges", "given_back", "given_back >= 0 AND given_back <= refunded"),
         _versioned("charges"),
     )
     _index(charges, "due", "due_at", where="due_at IS NOT NULL")

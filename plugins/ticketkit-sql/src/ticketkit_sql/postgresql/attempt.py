@@ -19,7 +19,7 @@ from ticketkit.backends.ledger import DecisionError, Ledger
 from ticketkit.domain.decision import Changes, Need
 from ticketkit.domain.entities import Key, Order
 from ticketkit_sql.batch import live
-from ticketkit_sql.postgresql.functions import HOLD, KINDS_1, MISSED, STALE, WRITE
+from ticketkit_sql.postgresql.functions import HOLD, KINDS, MISSED, STALE, WRITE
 from ticketkit_sql.rows import micros, time_of
 from ticketkit_sql.settings import MAX_KEYS
 from ticketkit_sql.tables import PREFIX
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from ticketkit_sql.postgresql.layout import Layout
 
 _ROUNDS: Final = 20
-_PLACES: Final = {kind: number for number, kind in enumerate(KINDS_1)}
+_PLACES: Final = {kind: number for number, kind in enumerate(KINDS)}
 _ENTITIES: Final = 6
-_ARGUMENTS: Final = _ENTITIES + 2 * len(KINDS_1) + 4
+_ARGUMENTS: Final = _ENTITIES + 2 * len(KINDS) + 4
 _WRITE: Final = f"SELECT {WRITE}({', '.join(f'${number}' for number in range(1, _ARGUMENTS + 1))})"
 _HOLD: Final = f"SELECT {HOLD}($1, $2, $3)"
 

@@ -1,4 +1,4 @@
-"""The functions that ticketkit calls on PostgreSQL, version 1. A change is a new version under other names.
+"""The functions that ticketkit calls on PostgreSQL. A change is a new version under other names.
 
 A statement inside a function sees what was committed before that statement began, and not before the call: what is
 read or compared after a lock was taken is as new as the lock. That is why they are functions.
@@ -11,7 +11,7 @@ from typing import Final
 from ticketkit_sql.tables import PREFIX
 
 HOLD: Final = f"{PREFIX}hold_1"
-WRITE: Final = f"{PREFIX}write_1"
+WRITE: Final = f"{PREFIX}write_2"
 
 STALE: Final = "TK001"
 """SQLSTATE: something changed since it was read; nothing was written."""
@@ -21,21 +21,27 @@ MISSED: Final = "TK002"
 SEED: Final = 7471
 """Of the hashes of names, so that they are not those of the app's own advisory locks."""
 
-KINDS_1: Final = {
+_CHARGE: Final = (
+    "status code declined reference token action taken owes_void due_at refunded given_back refund_ids extra version"
+)
+_COPY: Final = (
+    "status reason total currency expires_at charge_id sellers on_decline order_version charges open_charge_id version"
+)
+KINDS: Final = {
     "user": ("users", "email password_hash roles extra version"),
     "email": ("emails", "user_id version"),
     "session": ("sessions", "expires_at revoked_at version"),
-    "live_event": ("live_events", "name venue starts_at zone on_sale_at owner_id status extra version"),
-    "order": ("orders", "status reason lines expires_at extension charge_id seen extra version"),
-    "ticket": ("tickets", "title price currency seat status order_id extra version"),
+    "live_event": ("live_events", "name venue starts_at zone on_sale_at owner_id status paused extra version"),
+    "order": ("orders", "status reason lines expires_at extension prolonged released charge_id seen extra version"),
+    "ticket": ("tickets", "title price currency seat status order_id admitted_at extra version"),
     "holds": ("holds", "orders version"),
     "order_copy": (
         "order_copies",
-        "status reason total currency expires_at charge_id order_version charges open_charge_id version",
+        _COPY,
     ),
     "charge": (
         "charges",
-        "status code declined reference token action owes_void due_at refunded refund_ids extra version",
+        _CHARGE,
     ),
     "refund": ("refunds", "status code reference due_at version"),
     "webhook": ("webhooks", "outcome version"),
@@ -57,8 +63,8 @@ def create() -> list[str]:
 
 
 def drop() -> list[str]:
-    """The statements that remove them."""
-    return [f"DROP FUNCTION IF EXISTS {name}" for name in (WRITE, HOLD)]
+    """The statements that remove them, and those of earlier releases."""
+    return [f"DROP FUNCTION IF EXISTS {name}" for name in (WRITE, HOLD, f"{PREFIX}write_1")]
 
 
 def _hold() -> str:
@@ -90,11 +96,11 @@ END $$"""  # noqa: S608 - names of tables
 
 def _write() -> str:
     """Take the names, see that nothing changed since it was read, and write everything; or raise."""
-    tables = {name: f"{PREFIX}{name}" for name, _ in KINDS_1.values()}
-    arrays = "".join(f",\n  new_{name} {table}[], changed_{name} {table}[]" for name, table in tables.items())
-    checks = "".join(_check(kind, name) for kind, (name, _) in KINDS_1.items())
-    changes = "".join(_update(kind, name, columns.split()) for kind, (name, columns) in KINDS_1.items())
-    inserts = "".join(_insert(f"new_{name}", name) for name, _ in KINDS_1.values())
+    tables = {table: f"{PREFIX}{table}" for table, _ in KINDS.values()}
+    arrays = "".join(f",\n  new_{short} {table}[], changed_{short} {table}[]" for short, table in tables.items())
+    checks = "".join(_check(kind, table) for kind, (table, _) in KINDS.items())
+    changes = "".join(_update(kind, table, columns.split()) for kind, (table, columns) in KINDS.items())
+    inserts = "".join(_insert(f"new_{table}", table) for table, _ in KINDS.values())
     lines = f"{PREFIX}order_lines"
     return f"""
 CREATE FUNCTION {WRITE}(

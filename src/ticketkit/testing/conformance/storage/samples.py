@@ -31,7 +31,7 @@ from ticketkit.domain.entities import (
     Webhook,
 )
 from ticketkit.domain.money import MAX_MINOR, Money
-from ticketkit.domain.policy import OnDecline, Policy
+from ticketkit.domain.policy import OnDecline, OnRefund, Policy
 from ticketkit.ids import new_id
 
 ODD: Final = (
@@ -56,7 +56,7 @@ UNCHANGING: Final[dict[Kind, tuple[str, ...]]] = {
     "order_copy": ("buyer_id",),
     "charge": ("order_id", "buyer_id", "amount", "provider", "created_at"),
     "refund": ("charge_id", "order_id", "amount", "reason", "created_at"),
-    "webhook": ("provider", "reference", "what", "body", "received_at"),
+    "webhook": ("provider", "reference", "charge_id", "what", "body", "received_at"),
 }
 """Fields that no decision ever changes, so that a storage need not write them again."""
 
@@ -79,10 +79,17 @@ def full(text: str = "x", *, extra: dict[str, Any] | None = None) -> list[Entity
     extra = EXTRA if extra is None else extra
     ids = {name: new_id() for name in ("user", "event", "ticket", "order", "charge", "refund", "session")}
     price = Money(MAX_MINOR, "BHD")
-    line = Line(title=text, amount=price, ticket_id=ids["ticket"], event_id=ids["event"], seat=text)
+    line = Line(title=text, amount=price, ticket_id=ids["ticket"], event_id=ids["event"], seat=text, seller_id=text)
     fee = Line(kind=LineKind.FEE, title=text, amount=Money(0, "BHD"), ticket_id=ids["ticket"])
     policy = Policy(
-        hold=timedelta(days=1, microseconds=1), tickets_per_order=1, own_tickets=True, on_decline=OnDecline.KEEP
+        hold=timedelta(days=1, microseconds=1),
+        extension=timedelta(microseconds=7),
+        extensions=3,
+        longest_hold=timedelta(days=2, microseconds=5),
+        tickets_per_order=1,
+        own_tickets=True,
+        on_decline=OnDecline.KEEP,
+        on_refund=OnRefund.KEEP,
     )
     return [
         User(id=ids["user"], email=text, password_hash=text, roles=("a", text), created_at=TIME, extra=extra),
@@ -97,6 +104,7 @@ def full(text: str = "x", *, extra: dict[str, Any] | None = None) -> list[Entity
             on_sale_at=TIME - timedelta(microseconds=1),
             owner_id=text,
             status=LiveEventStatus.CANCELLED,
+            paused=True,
             created_at=TIME,
             extra=extra,
         ),
@@ -109,6 +117,7 @@ def full(text: str = "x", *, extra: dict[str, Any] | None = None) -> list[Entity
             seat=text,
             status=TicketStatus.SOLD,
             order_id=ids["order"],
+            admitted_at=TIME + timedelta(microseconds=3),
             created_at=TIME,
             extra=extra,
         ),
@@ -122,6 +131,8 @@ def full(text: str = "x", *, extra: dict[str, Any] | None = None) -> list[Entity
             expires_at=TIME,
             placed_until=TIME - timedelta(minutes=5),
             extension=Extension.WINDOW,
+            prolonged=2,
+            released=True,
             charge_id=ids["charge"],
             seen=((ids["charge"], 3), (text, 2**31)),
             created_at=TIME,
@@ -136,6 +147,8 @@ def full(text: str = "x", *, extra: dict[str, Any] | None = None) -> list[Entity
             total=price,
             expires_at=TIME,
             charge_id=ids["charge"],
+            sellers=(text, "another"),
+            on_decline=OnDecline.KEEP,
             order_version=7,
             charges=(ids["charge"], text),
             open_charge_id=ids["charge"],
@@ -152,9 +165,11 @@ def full(text: str = "x", *, extra: dict[str, Any] | None = None) -> list[Entity
             reference=f"{ids['charge']} {text}",
             token=text,
             action={"url": text, "more": [None, {"deep": text}]},
+            taken=True,
             owes_void=True,
             due_at=TIME,
             refunded=MAX_MINOR,
+            given_back=MAX_MINOR - 1,
             refund_ids=(ids["refund"], text),
             created_at=TIME,
             extra=extra,
@@ -175,6 +190,7 @@ def full(text: str = "x", *, extra: dict[str, Any] | None = None) -> list[Entity
             id=f"{text}:{new_id()}",
             provider=text,
             reference=text,
+            charge_id=text,
             what=text,
             body=text * 3,
             received_at=TIME,
