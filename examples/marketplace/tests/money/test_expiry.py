@@ -53,6 +53,7 @@ async def rush(folder: Path, stripe: Simulator, *, number: int, every: float) ->
         return ends
 
 
+@pytest.mark.proof
 async def test_payments_at_the_moment_of_expiry_end_one_way_or_the_other(tmp_path: Path, stripe: Simulator) -> None:
     ends = await rush(tmp_path, stripe, number=30, every=0.03)
     assert all(ends.values()), "both ends are seen"
