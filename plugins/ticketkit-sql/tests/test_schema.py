@@ -50,6 +50,25 @@ def _parts(sql: str) -> str:
     return " | ".join([head, *sorted(part for found in said for part in found), tail])
 
 
+def test_files_of_one_process_are_migrated_at_once(tmp_path: Path) -> None:
+    together, failed = threading.Barrier(8), list[Exception]()
+
+    def upgrade(number: int) -> None:
+        together.wait(10)
+        try:
+            schema.upgrade(f"sqlite:///{tmp_path / f'{number}.db'}")
+        except Exception as error:  # noqa: BLE001 - asserted on below, outside of the thread
+            failed.append(error)
+
+    threads = [threading.Thread(target=upgrade, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert len({frozenset(ddl(tmp_path / f"{number}.db")) for number in range(8)}) == 1
+
+
 def test_migrations_lead_to_the_tables(tmp_path: Path) -> None:
     schema.upgrade(f"sqlite:///{tmp_path / 'migrated.db'}")
     metadata = MetaData()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 T = TypeVar("T")
+
+_ALEMBIC: Final = threading.Lock()
+"""Alembic keeps the migration that runs in its modules: two threads of a process break each other's."""
 
 VERSION_TABLE: Final = "ticketkit_alembic_version"
 
@@ -137,7 +141,8 @@ def _run_alembic(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", "ticketkit_sql:migrations")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    with _ALEMBIC:
+        command.upgrade(config, "head")
 
 
 def _with_database(url: str, work: Callable[[Connection, Dialect], T]) -> T:
