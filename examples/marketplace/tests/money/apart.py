@@ -21,7 +21,7 @@ from ticketkit.ids import new_id
 from ticketkit.marketplace import Marketplace
 from ticketkit.runtime.config import ALL, Config
 from ticketkit.services.catalogue import Boundary, ServiceName
-from ticketkit_marketplace.demo.invariants import check, every, snapshot
+from ticketkit_marketplace.demo.invariants import check, every, snapshot, stale
 from ticketkit_marketplace.demo.process import Process
 from ticketkit_marketplace.demo.till import books_of
 from ticketkit_marketplace.demo.wire import Gone, Response, Wire
@@ -118,7 +118,8 @@ class Apart:
             charges = (await every(self.payments, Charge)).values()
             over = all(charge.status.final and not charge.owes_void and charge.due_at is None for charge in charges)
             waiting = (await self.payments.totals()).unpublished or await self.payments.unapplied_webhooks(1)
-            return over and not waiting
+            orders = await every(self.market.runtime.storage(Boundary.INVENTORY), Order)
+            return over and not waiting and not stale(orders, await every(self.payments, OrderCopy))
 
         await until(ended)
         assert await self.market.runtime.drain(10)
