@@ -25,7 +25,7 @@ unexport VIRTUAL_ENV
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev list demo bench test proof check lint format types layers docs docs-generate docs-serve contracts wheels matrix clean
+.PHONY: help install run dev list demo bench test proof check lint format types layers docs docs-generate docs-serve screenshots contracts wheels matrix clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -96,6 +96,9 @@ docs: install ## build the documentation into site/
 
 docs-generate: install ## write what the documentation takes from the code: events, routes, AsyncAPI
 	@$(BIN)/python scripts/generate_docs.py
+
+screenshots: install ## take pictures of every page of the web client into docs/images/web
+	@PYTHONPATH=examples/marketplace/tests $(BIN)/python -m web.screenshots docs/images/web
 
 docs-serve: install ## show the documentation on http://127.0.0.1:8001
 	@exec $(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001

@@ -52,7 +52,7 @@ def test_an_order_locks_its_tickets(world: World) -> None:
     assert order.expires_at == order.placed_until == START + timedelta(minutes=15)
     assert order.ticket_ids == ("t2", "t1")
     assert order.total == usd("24.99")
-    assert order.lines[1] == Line(title="Row A", amount=usd("19.99"), ticket_id="t1", seat="1")
+    assert order.lines[1] == Line(title="Row A", amount=usd("19.99"), ticket_id="t1", seat="1", seller_id="seller")
     for id in order.ticket_ids:
         ticket = world.ticket(id)
         assert (ticket.status, ticket.order_id, ticket.version) == (TicketStatus.LOCKED, "o1", 2)

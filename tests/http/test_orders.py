@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import anyio
 import pytest
-from tests.http.conftest import Client, Publish, field_of
+from tests.http.conftest import PASSWORD, Client, Json, Publish, Visit, browsing, field_of
+from tests.http.contract import Contract
 
+from ticketkit.domain.entities import Line, LineKind
+from ticketkit.domain.money import Money
 from ticketkit.domain.policy import Policy
+from ticketkit.domain.tickets import Listing
 from ticketkit.ids import new_id
 from ticketkit.marketplace import Marketplace
+from ticketkit.memory import VirtualClock
 
 
 async def test_an_order_of_one_ticket_locks_it(buyer: Client, publish: Publish, market: Marketplace) -> None:
@@ -30,12 +36,37 @@ async def test_an_order_of_one_ticket_locks_it(buyer: Client, publish: Publish, 
         "currency": "USD",
         "chargeId": None,
         "tickets": [locked],
+        "fees": [],
         "ticketId": ticket["id"],
         "ticket": locked,
     }
     assert (await buyer.get(f"/api/orders/{order['id']}")).json() == order
     assert (await buyer.get("/api/orders")).json() == [order]
     assert (await buyer.get(f"/api/tickets/{ticket['id']}")).json() == locked
+
+
+class Fees:
+    """A fee for each ticket, and a tax for the order."""
+
+    def ticketkit_prices(self, tickets: Any) -> list[Line]:
+        fees = [
+            Line(kind=LineKind.FEE, title="Service", amount=Money(150, "USD"), ticket_id=ticket.id)
+            for ticket in tickets
+        ]
+        return [*fees, Line(kind=LineKind.TAX, title="City tax", amount=Money(1, "USD"))]
+
+
+@pytest.mark.parametrize("market_options", [{"plugins": [Fees()]}], ids=["fees"])
+async def test_fees_are_shown_and_go_with_their_tickets(buyer: Client, publish: Publish) -> None:
+    ids = [(await publish(price=10))["id"] for _ in range(2)]
+    order = (await buyer.post("/api/orders", json={"ticketIds": ids})).json()
+    fees = [{"kind": "fee", "title": "Service", "amount": 1.5, "ticketId": id} for id in ids]
+    tax = {"kind": "tax", "title": "City tax", "amount": 0.01, "ticketId": None}
+    assert (order["fees"], order["total"]) == ([*fees, tax], 23.01)
+    kept = (await buyer.patch(f"/api/orders/{order['id']}", json={"ticketIds": ids[1:]})).json()
+    assert (kept["fees"], kept["total"]) == ([fees[1], tax], 11.51)
+    paid = await buyer.post("/api/payments", json={"orderId": order["id"], "token": "tok_visa"})
+    assert paid.json()["amount"] == 11.51
 
 
 async def test_an_order_of_several_tickets_adds_up_exactly(buyer: Client, publish: Publish) -> None:
@@ -230,3 +261,84 @@ async def test_a_paid_order_is_not_cancelled(buyer: Client, publish: Publish, ma
     assert (await buyer.get(path)).json()["status"] == "completed"
     response = await buyer.delete(path)
     assert (response.status_code, response.json()["code"]) == (409, "order_completed")
+
+
+async def test_a_buyer_may_ask_for_more_time_once(buyer: Client, publish: Publish, market: Marketplace) -> None:
+    order = (await buyer.post("/api/orders", json={"ticketId": (await publish())["id"]})).json()
+    longer = await buyer.post(f"/api/orders/{order['id']}/extend", headers={"Idempotency-Key": "one click"})
+    assert (longer.status_code, longer.json()["expiresAt"]) == (200, "2026-01-01T00:20:00Z")
+    again = await buyer.post(f"/api/orders/{order['id']}/extend", headers={"Idempotency-Key": "one click"})
+    assert again.json() == longer.json(), "a double click is one request"
+    more = await buyer.post(f"/api/orders/{order['id']}/extend")
+    assert (more.status_code, more.json()["code"]) == (409, "extended_already")
+    await market.clock.advance(minutes=19)
+    assert (await buyer.get(f"/api/orders/{order['id']}")).json()["status"] == "created"
+    await market.clock.advance(minutes=2)
+    late = await buyer.post(f"/api/orders/{order['id']}/extend")
+    assert (late.status_code, late.json()["code"]) == (409, "order_expired")
+
+
+async def test_a_lock_gets_no_longer_than_the_policy_says(document: Json) -> None:
+    policy = Policy(extension=timedelta(minutes=10), extensions=9, longest_hold=timedelta(minutes=30))
+    async with (
+        Marketplace(clock=VirtualClock(), policy=policy) as market,
+        browsing(market.asgi(), Contract(document)) as buyer,
+    ):
+        (ticket,) = await market.tickets.list("seller", [Listing(title="Row A", price=Money(100, "USD"))])
+        buyer.cookies.set("session", (await market.auth.sign_up("b@example.com", PASSWORD)).token)
+        order = (await buyer.post("/api/orders", json={"ticketId": ticket.id})).json()
+        ends = [(await buyer.post(f"/api/orders/{order['id']}/extend")).json() for _ in range(3)]
+    assert [end.get("expiresAt") for end in ends[:2]] == ["2026-01-01T00:25:00Z", "2026-01-01T00:30:00Z"]
+    assert ends[2]["code"] == "extended_already"
+
+
+async def test_a_pass_lets_its_holder_in_once(
+    buyer: Client, seller: Client, visit: Visit, publish: Publish, market: Marketplace
+) -> None:
+    ticket = await publish(seat="A1")
+    order = (await buyer.post("/api/orders", json={"ticketId": ticket["id"]})).json()
+    early = await buyer.get(f"/api/orders/{order['id']}/passes")
+    assert (early.status_code, early.json()["code"]) == (409, "order_not_completed")
+    paid = await buyer.post("/api/payments", json={"orderId": order["id"], "token": "tok_visa"})
+    assert paid.status_code == 201
+    (found,) = (await buyer.get(f"/api/orders/{order['id']}/passes")).json()
+    assert found["ticketId"] == ticket["id"]
+    stranger = await (await visit("stranger")).post("/api/passes/admissions", json={"pass": found["pass"]})
+    assert (stranger.status_code, stranger.json()["code"]) == (403, "not_the_seller")
+    admitted = await seller.post("/api/passes/admissions", json={"pass": found["pass"]})
+    assert (admitted.status_code, admitted.json()["seat"]) == (200, "A1")
+    again = await seller.post("/api/passes/admissions", json={"pass": found["pass"]})
+    assert (again.status_code, again.json()["code"]) == (409, "admitted_already")
+    forged = await seller.post("/api/passes/admissions", json={"pass": found["pass"][:-2]})
+    assert (forged.status_code, forged.json()["code"]) == (400, "invalid_pass")
+
+
+async def test_a_pass_is_void_when_its_order_was_given_back(
+    buyer: Client, seller: Client, publish: Publish, market: Marketplace
+) -> None:
+    ticket = await publish()
+    order = (await buyer.post("/api/orders", json={"ticketId": ticket["id"]})).json()
+    charge = (await buyer.post("/api/payments", json={"orderId": order["id"], "token": "tok_visa"})).json()
+    (found,) = (await buyer.get(f"/api/orders/{order['id']}/passes")).json()
+    await market.payments.refund(charge["id"], actor=None)
+    await market.clock.advance(seconds=5)
+    assert (await buyer.get(f"/api/tickets/{ticket['id']}")).json()["status"] == "available"
+    shown = await seller.post("/api/passes/admissions", json={"pass": found["pass"]})
+    assert (shown.status_code, shown.json()["code"]) == (409, "pass_void")
+    gone = await buyer.get(f"/api/orders/{order['id']}/passes")
+    assert (gone.status_code, gone.json()["code"]) == (409, "order_refunded")
+
+
+async def test_nothing_is_ordered_while_sales_are_paused(seller: Client, buyer: Client, publish: Publish) -> None:
+    event = (
+        await seller.post("/api/events", json={"name": "Rent", "venue": "Here", "startsAt": "2026-06-02T00:00:00Z"})
+    ).json()
+    ticket = await publish(eventId=event["id"])
+    refused = await buyer.post(f"/api/events/{event['id']}/pause")
+    assert (refused.status_code, refused.json()["code"]) == (403, "not_the_owner")
+    assert (await seller.post(f"/api/events/{event['id']}/pause")).json()["paused"] is True
+    assert (await seller.post(f"/api/events/{event['id']}/pause")).json()["version"] == 2, "again it changes nothing"
+    order = await buyer.post("/api/orders", json={"ticketId": ticket["id"]})
+    assert (order.status_code, order.json()["code"]) == (409, "sales_paused")
+    assert (await seller.post(f"/api/events/{event['id']}/resume")).json()["paused"] is False
+    assert (await buyer.post("/api/orders", json={"ticketId": ticket["id"]})).status_code == 201

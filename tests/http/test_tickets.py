@@ -32,6 +32,7 @@ async def test_a_live_event_is_announced_and_found(seller: Client, nobody: Clien
         "onSaleAt": "2026-02-01T09:00:00Z",
         "userId": event["userId"],
         "status": "scheduled",
+        "paused": False,
         "version": 1,
     }
     assert (await nobody.get(f"/api/events/{event['id']}")).json() == event

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.anyio
 PRICE = Money(5000, "USD")
 SECRET = "whsec_test"
 VISA = "tok_visa"
+BAD_CHARGE = b'{"id":"1","what":"x","reference":null,"charge_id":7}'
 
 
 class Inbox:
@@ -91,6 +92,20 @@ class TestDelivery:
         await provider.confirm_action(reference)
         await clock.settle()
         assert inbox.said == ["payment.requires_action", "payment.authorized"]
+
+    async def test_money_that_is_taken_at_once_and_refunds_that_come_later_are_told(
+        self, provider: FakePayments, inbox: Inbox, clock: VirtualClock
+    ) -> None:
+        reference = await pay(provider, token="tok_taken")
+        provider.faults.delay_refunds(times=2)
+        for id, done in (("r", False), ("s", True)):
+            await clock.settle()
+            await provider.refund(reference, refund_id=id, amount=PRICE, key=f"{id}:refund")
+            await clock.settle()
+            await provider.resolve_refund(id, done=done)
+        await clock.settle()
+        refunds = ["refund.created", "refund.failed", "refund.created", "refund.completed"]
+        assert inbox.said == ["payment.captured", *refunds]
 
     async def test_twice_is_the_same_notice_twice(
         self, provider: FakePayments, inbox: Inbox, clock: VirtualClock
@@ -174,7 +189,7 @@ class TestVerification:
         reference = await pay(provider)
         await clock.settle()
         (notice,) = provider.webhook(*inbox.last)
-        assert (notice.what, notice.reference) == ("payment.authorized", reference)
+        assert (notice.what, notice.reference, notice.charge_id) == ("payment.authorized", reference, "c")
         assert json.loads(notice.body)["reference"] == reference
 
     @pytest.mark.parametrize(("seconds", "good"), [(0, True), (300, True), (301, False), (-300, True), (-301, False)])
@@ -210,7 +225,8 @@ class TestVerification:
             provider.webhook(signed(self.BODY, time), self.BODY)
 
     @pytest.mark.parametrize(
-        "body", [b"", b"[]", b"{}", b'{"id":1,"what":"x","reference":null}', b'{"id":"1","what":"x"}', b"\xff"]
+        "body",
+        [b"", b"[]", b"{}", b'{"id":1,"what":"x","reference":null}', b'{"id":"1","what":"x"}', BAD_CHARGE, b"\xff"],
     )
     async def test_signed_bodies_that_are_no_notices_are_refused(
         self, provider: FakePayments, clock: VirtualClock, body: bytes

@@ -38,6 +38,18 @@ async def captured(provider: FakePayments, charge_id: str = "charge") -> str:
     return reference
 
 
+async def taken(provider: FakePayments) -> str:
+    reference = await prepare(provider)
+    await provider.authorize(reference, token="tok_taken", key="charge:authorize")
+    return reference
+
+
+async def is_declined(provider: FakePayments, charge_id: str = "charge") -> str:
+    reference = await prepare(provider, charge_id)
+    await provider.authorize(reference, token="tok_chargeDeclined", key=f"{charge_id}:authorize")
+    return reference
+
+
 async def book(provider: FakePayments, reference: str) -> ProviderCharge:
     found = await provider.retrieve(reference)
     assert found is not None
@@ -113,8 +125,123 @@ class TestTokens:
         assert (await book(provider, no)).code == "insufficient_funds"
 
     async def test_nobody_resolves_what_does_not_exist(self, provider: FakePayments) -> None:
-        with pytest.raises(LookupError):
-            await provider.resolve("fake_unknown")
+        for call in (provider.resolve, provider.confirm_action, provider.revive, provider.resolve_refund):
+            with pytest.raises(LookupError, match="fake_unknown"):
+                await call("fake_unknown")
+
+
+class TestTakenAtOnce:
+    async def test_the_money_is_taken_and_the_answer_says_so(self, provider: FakePayments) -> None:
+        reference = await prepare(provider)
+        for _ in range(2):
+            assert await provider.authorize(reference, token="tok_taken", key="charge:authorize") == Done(
+                reference, taken=True
+            )
+        assert await provider.authorize(reference, token="tok_taken", key="another key") == Done(reference, taken=True)
+        charge = await book(provider, reference)
+        assert (charge.status, charge.captured) == (ProviderStatus.CAPTURED, 5000)
+
+    @pytest.mark.parametrize(
+        ("token", "waits"),
+        [
+            ("tok_taken_threeDSecure", ProviderStatus.REQUIRES_ACTION),
+            ("tok_taken_pending", ProviderStatus.PENDING),
+        ],
+    )
+    async def test_or_when_the_buyer_or_the_bank_has_agreed(
+        self, provider: FakePayments, token: str, waits: ProviderStatus
+    ) -> None:
+        yes, no, late = [await prepare(provider, name) for name in ("yes", "no", "late")]
+        for reference in (yes, no, late):
+            await provider.authorize(reference, token=token, key=f"{reference}:authorize")
+            charge = await book(provider, reference)
+            assert (charge.status, charge.captured) == (waits, 0)
+        assert await provider.resolve(yes) == Done(yes, taken=True)
+        await provider.resolve(no, authorized=False)
+        assert await provider.void(late, key="late:void") == Done(late)
+        assert code(await provider.resolve(late)) == "voided"
+        found = [await book(provider, reference) for reference in (yes, no, late)]
+        assert [charge.captured for charge in found] == [5000, 0, 0]
+        assert found[0].status is ProviderStatus.CAPTURED
+
+    async def test_it_can_not_be_voided_and_capturing_it_takes_nothing_more(self, provider: FakePayments) -> None:
+        reference = await taken(provider)
+        assert code(await provider.void(reference, key="charge:void")) == "already_captured"
+        assert await provider.capture(reference, amount=PRICE, key="charge:capture") == Done(reference)
+        assert code(await provider.capture(reference, amount=Money(1, "USD"), key="more")) == "already_captured"
+        charge = await book(provider, reference)
+        assert (charge.status, charge.captured) == (ProviderStatus.CAPTURED, 5000)
+
+    async def test_it_is_given_back_by_a_refund(self, provider: FakePayments) -> None:
+        reference = await taken(provider)
+        assert isinstance(await provider.refund(reference, refund_id="r", amount=PRICE, key="r:refund"), Done)
+        assert code(await provider.refund(reference, refund_id="s", amount=PRICE, key="s")) == "refund_exceeds_capture"
+        assert (await book(provider, reference)).refunded == 5000
+
+
+class TestDeclined:
+    async def test_a_declined_payment_can_be_voided_and_its_books_still_say_why(self, provider: FakePayments) -> None:
+        reference = await is_declined(provider)
+        for key in ("charge:void", "another"):
+            assert await provider.void(reference, key=key) == Done(reference)
+        charge = await book(provider, reference)
+        assert (charge.status, charge.code) == (ProviderStatus.VOID, "card_declined")
+
+    async def test_the_buyers_browser_can_try_it_again_until_it_is_voided(self, provider: FakePayments) -> None:
+        reference, voided = await is_declined(provider, "charge"), await is_declined(provider, "voided")
+        await provider.void(voided, key="voided:void")
+        assert code(await provider.revive(reference, token="tok_chargeDeclinedExpiredCard")) == "expired_card"
+        assert await provider.revive(reference) == Done(reference)
+        assert code(await provider.revive(voided)) == "voided"
+        charge = await book(provider, reference)
+        assert (charge.status, charge.code) == (ProviderStatus.AUTHORIZED, None)
+        assert (await book(provider, voided)).status is ProviderStatus.VOID
+        assert await provider.void(reference, key="charge:void") == Done(reference)
+
+    async def test_another_method_may_take_the_money_at_once(self, provider: FakePayments) -> None:
+        reference = await is_declined(provider)
+        assert await provider.revive(reference, token="tok_taken") == Done(reference, taken=True)
+        assert (await book(provider, reference)).captured == 5000
+
+    async def test_what_is_not_declined_is_left_as_it_is(self, provider: FakePayments) -> None:
+        fresh, paid = await prepare(provider, "fresh"), await captured(provider, "paid")
+        before = provider.books()
+        for reference in (fresh, paid):
+            await provider.revive(reference)
+        assert provider.books() == before
+
+
+class TestPendingRefunds:
+    async def test_the_bank_gives_it_back_later(self, provider: FakePayments) -> None:
+        reference = await captured(provider)
+        provider.faults.delay_refunds()
+
+        async def refund(id: str) -> Outcome:
+            return await provider.refund(reference, refund_id=id, amount=Money(3000, "USD"), key=f"{id}:refund")
+
+        assert [await refund("r"), await refund("r")] == [Pending(), Pending()]
+        assert code(await refund("too much")) == "refund_exceeds_capture"
+        assert (provider.books().refunds, [one.refund_id for one in provider.books().pending]) == ((), ["r"])
+        done = await provider.resolve_refund("r")
+        assert isinstance(done, Done)
+        assert await refund("r") == done
+        assert await provider.resolve_refund("r", done=False) == done
+        (given,) = provider.books().refunds
+        assert (given.reference, given.amount.minor, provider.books().pending) == (done.reference, 3000, ())
+        assert (await book(provider, reference)).refunded == 3000
+
+    async def test_or_fails_for_good_and_it_can_be_tried_by_another_refund(self, provider: FakePayments) -> None:
+        reference = await captured(provider)
+        provider.faults.delay_refunds()
+        await provider.refund(reference, refund_id="r", amount=PRICE, key="r:refund")
+        assert code(await provider.resolve_refund("r", done=False)) == "refund_failed"
+        for _ in range(2):
+            again = await provider.refund(reference, refund_id="r", amount=PRICE, key="r:refund")
+            assert code(again) == "refund_failed"
+        assert (await book(provider, reference)).refunded == 0
+        assert (provider.books().refunds, provider.books().pending) == ((), ())
+        assert isinstance(await provider.refund(reference, refund_id="s", amount=PRICE, key="s:refund"), Done)
+        assert (await book(provider, reference)).refunded == 5000
 
 
 class TestMoney:

@@ -99,6 +99,118 @@ _CAUGHT_BY: Final = (
         ),
     ),
     (
+        "payments_taken",
+        (
+            ("held money told as taken", "held-is-taken", "test_money_that_is_held_is_not_told_as_taken"),
+            ("taken money told as held", "taken-is-held", "test_money_that_is_taken_at_once_is_told_as_taken"),
+            (
+                "money taken at once for each call of one key",
+                "taken-for-each-call",
+                "test_money_that_is_taken_at_once_is_taken_once",
+            ),
+            (
+                "money taken at once again after a lost answer",
+                "taken-again-for-a-lost-answer",
+                "test_a_lost_answer_to_what_was_taken_at_once_is_found_with_the_same_key",
+            ),
+            (
+                "void of money that is taken at once told as done",
+                "void-of-taken-gives-back",
+                "test_a_void_of_what_was_taken_at_once_is_declined",
+            ),
+            (
+                "capture of money that is taken at once takes it again",
+                "capture-of-taken-takes-more",
+                "test_a_capture_of_what_was_taken_at_once_takes_no_more",
+            ),
+            (
+                "capture of money that is taken at once declined",
+                "capture-of-taken-is-declined",
+                "test_a_capture_of_what_was_taken_at_once_takes_no_more",
+            ),
+            (
+                "part of money that is taken at once given back as the whole",
+                "taken-is-given-back-whole",
+                "test_what_was_taken_at_once_is_given_back_in_parts_or_whole",
+            ),
+            (
+                "void that races what takes money at once is undone (check, then act)",
+                "taking-races-void",
+                "test_of_void_and_taking_at_once_one_happens",
+            ),
+            (
+                "buyer's late approval takes the money of a voided payment",
+                "taken-though-void",
+                "test_a_void_before_all_agreed_is_kept",
+            ),
+        ),
+    ),
+    (
+        "payments_ending",
+        (
+            (
+                "void of a declined payment declined",
+                "void-of-declined-is-declined",
+                "test_a_void_of_a_declined_payment_is_done",
+            ),
+            (
+                "void of a declined payment does nothing, and the buyer can try again",
+                "void-of-declined-does-nothing",
+                "test_a_void_ends_a_declined_payment_that_could_be_tried_again",
+            ),
+            (
+                "declined payment that was tried again still declined in the books",
+                "declined-for-ever",
+                "test_a_declined_payment_that_is_tried_again_is_in_the_books",
+            ),
+            (
+                "void that races another try does nothing (check, then act)",
+                "void-races-another-try",
+                "test_a_void_that_races_another_try_ends_it",
+            ),
+            (
+                "pending refund never ends: the first answer to a key is kept",
+                "pending-refund-stays",
+                "test_a_pending_refund_is_ended_by_asking_again_with_the_same_key",
+            ),
+            (
+                "pending refund not counted, and more given back than was captured",
+                "pending-refund-does-not-count",
+                "test_a_pending_refund_is_ended_by_asking_again_with_the_same_key",
+            ),
+            (
+                "failed refund told as done",
+                "failed-refund-is-done",
+                "test_a_pending_refund_that_fails_gives_nothing_back",
+            ),
+            (
+                "failed refund counted as given back",
+                "failed-refund-stays-counted",
+                "test_a_pending_refund_that_fails_gives_nothing_back",
+            ),
+        ),
+    ),
+    (
+        "payments_pace",
+        (
+            (
+                "wait that is less than nothing",
+                "pace-below-zero",
+                "test_the_pace_is_a_time_that_is_longer_for_more_calls",
+            ),
+            (
+                "wait that is the same for any number of calls",
+                "pace-of-one-call",
+                "test_the_pace_is_a_time_that_is_longer_for_more_calls",
+            ),
+            (
+                "wait that does not know of calls under way",
+                "pace-blind",
+                "test_calls_under_way_make_the_wait_longer",
+            ),
+        ),
+    ),
+    (
         "payments_webhooks",
         (
             (
@@ -117,6 +229,16 @@ _CAUGHT_BY: Final = (
                 "notice has a new id for each delivery",
                 "id-of-delivery",
                 "test_a_webhook_that_comes_twice_has_the_same_id",
+            ),
+            (
+                "charge that a webhook names not read",
+                "charge-of-notice-dropped",
+                "test_a_webhook_that_names_its_charge_is_read_with_it",
+            ),
+            (
+                "webhook told to be of another charge",
+                "charge-of-notice-is-payment",
+                "test_a_webhook_in_this_process_names_no_other_charge",
             ),
             (
                 "unreadable webhook told as empty",

@@ -54,6 +54,20 @@ class IdOfDelivery(FakePayments):
         return [replace(notice, id=self._new_id()) for notice in super().webhook(headers, body)]
 
 
+class ChargeOfNoticeDropped(FakePayments):
+    """The charge that a notice names is not read."""
+
+    def webhook(self, headers: Mapping[str, str], body: bytes) -> Sequence[Notice]:
+        return [replace(notice, charge_id=None) for notice in super().webhook(headers, body)]
+
+
+class ChargeOfNoticeIsPayment(FakePayments):
+    """The provider's id is told as the id of the charge."""
+
+    def webhook(self, headers: Mapping[str, str], body: bytes) -> Sequence[Notice]:
+        return [replace(notice, charge_id=notice.reference) for notice in super().webhook(headers, body)]
+
+
 class GarbageIgnored(FakePayments):
     """A body that can't be read is an empty webhook."""
 
@@ -76,4 +90,6 @@ SIGNATURE_OPTIONAL = PaymentsPlugin("planted-signature-optional", SignatureOptio
 OLD_WEBHOOK = PaymentsPlugin("planted-old-webhook", OldWebhook)
 FUTURE_WEBHOOK = PaymentsPlugin("planted-future-webhook", FutureWebhook)
 ID_OF_DELIVERY = PaymentsPlugin("planted-id-of-delivery", IdOfDelivery)
+CHARGE_OF_NOTICE_DROPPED = PaymentsPlugin("planted-charge-of-notice-dropped", ChargeOfNoticeDropped)
+CHARGE_OF_NOTICE_IS_PAYMENT = PaymentsPlugin("planted-charge-of-notice-is-payment", ChargeOfNoticeIsPayment)
 GARBAGE_IGNORED = PaymentsPlugin("planted-garbage-ignored", GarbageIgnored)

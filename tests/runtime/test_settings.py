@@ -178,10 +178,22 @@ def test_the_development_key_is_refused_outside_development_also_when_it_is_give
 
 def test_outside_development_cookies_are_secure(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = Keys.generate()
-    found = settings(monkeypatch, ENVIRONMENT="production", SESSION_PRIVATE_KEY=keys.private_pem().replace("\n", "\\n"))
+    secrets = {"SESSION_PRIVATE_KEY": keys.private_pem().replace("\n", "\\n"), "PASS_KEYS": '{"1": "%s"}' % ("x" * 32)}
+    found = settings(monkeypatch, ENVIRONMENT="production", **secrets)
     assert Config.of(found).secure_cookies
     assert found.keys().public_pem() == keys.public_pem()
     assert not Config.of(Settings(environment=Environment.DEVELOPMENT)).secure_cookies
+
+
+def test_outside_development_passes_need_a_key_that_is_long_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    private = Keys.generate().private_pem().replace("\n", "\\n")
+    bare = settings(monkeypatch, ENVIRONMENT="production", SESSION_PRIVATE_KEY=private)
+    with pytest.raises(Misconfigured, match="TICKETKIT_PASS_KEYS"):
+        Config.of(bare)
+    assert Config.of(bare, services=frozenset({ServiceName.PAYMENTS})).pass_keys.secrets
+    short = settings(monkeypatch, ENVIRONMENT="production", SESSION_PRIVATE_KEY=private, PASS_KEYS='{"1": "short"}')
+    with pytest.raises(Misconfigured, match="at least 32 bytes"):
+        Config.of(short)
 
 
 def test_a_key_that_cant_be_read_is_told_without_showing_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,8 +70,8 @@ async def check_money(inventory: Storage, payments: Storage, books: Books) -> No
         assert booked.captured == charge.amount.minor == order.total.minor
         whole = charge.given_back == charge.amount.minor
         assert order.released == (whole and order.policy.on_refund is OnRefund.RELEASE)
-    given = Counter({r.id: r.amount.minor for r in refunds.values() if r.status is RefundStatus.COMPLETED})
-    assert Counter({r.refund_id: r.amount.minor for r in books.refunds}) == given
+    completed_refunds = Counter({r.id: r.amount.minor for r in refunds.values() if r.status is RefundStatus.COMPLETED})
+    assert Counter({r.refund_id: r.amount.minor for r in books.refunds}) == completed_refunds
     for charge in charges.values():
         assert charge.status.final, f"charge {charge.id} is still {charge.status}"
         assert not charge.owes_void

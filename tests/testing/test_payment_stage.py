@@ -69,6 +69,9 @@ async def test_a_batching_provider_that_reads_the_first_notice_alone_is_caught()
         ("test_a_lost_answer_is_found_by_repeating_with_the_same_key", "no stage for: losing an answer"),
         ("test_a_call_that_never_arrived_is_not_taken_for_success", "no stage for: losing a call"),
         ("test_a_genuine_webhook_is_read", "no stage for: webhooks"),
+        ("test_a_webhook_that_names_its_charge_is_read_with_it", "no stage for: webhooks that name their charge"),
+        ("test_a_void_ends_a_declined_payment_that_could_be_tried_again", "no stage for: trying a declined payment"),
+        ("test_a_pending_refund_that_fails_gives_nothing_back", "no stage for: a refund that is pending"),
     ],
 )
 async def test_a_promise_that_needs_more_of_the_stage_does_not_apply(test: str, reason: str) -> None:
@@ -76,7 +79,20 @@ async def test_a_promise_that_needs_more_of_the_stage_does_not_apply(test: str, 
         await getattr(PaymentConformance(), test)(till(FakePayments, Stage()))
 
 
-async def test_a_promise_about_a_token_that_there_is_not_does_not_apply() -> None:
+@pytest.mark.parametrize(
+    ("test", "token"),
+    [
+        ("test_a_buyer_who_has_to_act_is_told_how", "action"),
+        ("test_a_payment_that_is_not_decided_is_told_as_pending", "pending"),
+        ("test_a_void_of_what_was_taken_at_once_is_declined", "taken"),
+    ],
+)
+async def test_a_promise_about_a_token_that_there_is_not_does_not_apply(test: str, token: str) -> None:
     tokens = Tokens(accepted="tok_visa", declined=FAKE_TOKENS.declined)
-    with pytest.raises(pytest.skip.Exception, match="no token for: action"):
-        await PaymentConformance().test_a_buyer_who_has_to_act_is_told_how(till(FakePayments, FakeStage(), tokens))
+    with pytest.raises(pytest.skip.Exception, match=f"no token for: {token}"):
+        await getattr(PaymentConformance(), test)(till(FakePayments, FakeStage(), tokens))
+
+
+async def test_a_provider_without_a_budget_of_calls_promises_no_pace() -> None:
+    with pytest.raises(pytest.skip.Exception, match="no budget of calls"):
+        await PaymentConformance().test_calls_under_way_make_the_wait_longer(till(FakePayments, FakeStage()))

@@ -123,7 +123,7 @@ def test_it_starts_anew_when_a_file_is_saved(process: Process) -> None:
     try:
         reloading.start()
         answers = f"The marketplace is on http://127.0.0.1:{reloading.port}"
-        stylesheet = Path(ticketkit_marketplace.__file__).parent / "templates" / "front.css"
+        stylesheet = Path(ticketkit_marketplace.__file__).parent / "web" / "static" / "style.css"
         stylesheet.touch()
         deadline = time.monotonic() + 30
         while reloading.said.count(answers) < 2:

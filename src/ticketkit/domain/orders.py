@@ -6,9 +6,10 @@ for a ticket that belongs to another one.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from ticketkit.domain.decision import Changes, Command, Fact, Need, State
 from ticketkit.domain.entities import (
@@ -30,10 +31,13 @@ from ticketkit.domain.errors import Conflict, InvalidInput, InvalidMoney, LimitR
 from ticketkit.domain.tickets import unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from datetime import datetime
 
     from ticketkit.domain.policy import Policy
+
+Pricing: TypeAlias = Callable[[State, Sequence[Ticket]], Sequence[Line]]
+"""The fees and taxes of an order: from what its decision holds, and its tickets, in one currency. Pure."""
 
 
 def stale(order: Order, now: datetime) -> bool:
@@ -54,7 +58,7 @@ def place(
     buyer_id: str,
     ticket_ids: Sequence[str],
     policy: Policy,
-    lines: Sequence[Line] = (),
+    lines: Sequence[Line] | Pricing = (),
 ) -> Changes | Need:
     """Lock tickets for a buyer, all or none; the order's id is the command's first fresh one.
 
@@ -68,7 +72,7 @@ def place(
         buyer_id: For whom.
         ticket_ids: 1 to `policy.tickets_per_order`, each once.
         policy: As resolved for this order.
-        lines: Fees and taxes, in the tickets' currency.
+        lines: Fees and taxes, in the tickets' currency; or what computes them from the tickets as they are now.
 
     Raises:
         InvalidInput: No ticket, one twice, several currencies, or too many for one order.
@@ -89,18 +93,18 @@ def place(
         return in_the_way
     for ticket in tickets:
         _check_ticket(state, ticket, buyer_id, policy)
+    priced = tuple(_line(ticket) for ticket in tickets)
+    _check_currency(priced)
     order = Order(
         id=command.fresh[0],
         buyer_id=buyer_id,
-        lines=(*(_line(ticket) for ticket in tickets), *lines),
+        lines=(*priced, *(lines(state, tickets) if callable(lines) else lines)),
         policy=policy,
         expires_at=state.now + policy.hold,
         placed_until=state.now + policy.hold,
         created_at=state.now,
     )
-    if len({line.amount.currency for line in order.lines}) > 1:
-        msg = "The tickets of one order have one currency."
-        raise InvalidMoney(msg, code="mixed_currencies", field="ticket_ids")
+    _check_currency(order.lines)
     draft = _Draft(state)
     for old, reason in in_the_way:
         draft.cancel(old, reason)
@@ -279,6 +283,12 @@ def _check_count(ticket_ids: Sequence[str], policy: Policy) -> None:
     if len(ticket_ids) > policy.tickets_per_order:
         msg = f"An order has at most {policy.tickets_per_order} tickets."
         raise InvalidInput(msg, code="too_many_tickets", field="ticket_ids", most=policy.tickets_per_order)
+
+
+def _check_currency(lines: Sequence[Line]) -> None:
+    if len({line.amount.currency for line in lines}) > 1:
+        msg = "The tickets of one order have one currency."
+        raise InvalidMoney(msg, code="mixed_currencies", field="ticket_ids")
 
 
 def _place_needs(state: State, tickets: Sequence[Ticket], buyer_id: str) -> Need | None:

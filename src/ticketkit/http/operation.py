@@ -14,7 +14,7 @@ from ticketkit.http.problems import Refusal
 from ticketkit.http.shop import Shop
 from ticketkit.http.throttle import Throttle
 from ticketkit.services.catalogue import ServiceName
-from ticketkit.services.principal import Principal
+from ticketkit.services.principal import OPERATOR, Principal
 
 B = TypeVar("B")
 Q = TypeVar("Q")
@@ -52,6 +52,11 @@ class Call(Generic[B, Q]):
     def user_id(self) -> str:
         """Who is asking."""
         return self.principal.id
+
+    @property
+    def owner_id(self) -> str | None:
+        """Who is asking, for what its owner or an operator may do; None for an operator."""
+        return None if OPERATOR in self.principal.roles else self.user_id
 
     @property
     def principal(self) -> Principal:

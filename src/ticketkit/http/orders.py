@@ -9,7 +9,7 @@ from starlette.responses import Response
 from ticketkit.domain.errors import DomainError
 from ticketkit.http import shapes
 from ticketkit.http.bodies import Json
-from ticketkit.http.inputs import KeptTickets, NewOrder
+from ticketkit.http.inputs import KeptTickets, NewOrder, ShownPass
 from ticketkit.http.operation import Answer, Call, Operation
 from ticketkit.http.paging import LINK, Paged, page
 from ticketkit.services.catalogue import ServiceName
@@ -45,6 +45,22 @@ async def keep_tickets(call: Call[KeptTickets, None]) -> Response:
     return Json(shapes.order(await call.shop.orders.keep(call.user_id, call.id, call.body.ticket_ids)))
 
 
+async def extend_order(call: Call[None, None]) -> Response:
+    """Give the buyer more time."""
+    return Json(shapes.order(await call.shop.orders.prolong(call.user_id, call.id, command_key=call.key)))
+
+
+async def get_passes(call: Call[None, None]) -> Response:
+    """The passes of a paid order."""
+    passes = await call.shop.orders.passes(call.user_id, call.id)
+    return Json([{"ticketId": id, "pass": text} for id, text in passes.items()])
+
+
+async def admit(call: Call[ShownPass, None]) -> Response:
+    """Let the holder of a pass in."""
+    return Json(shapes.admission(await call.shop.orders.admit(call.owner_id, call.body.text)))
+
+
 async def cancel_order(call: Call[None, None]) -> Response:
     """Cancel an order."""
     await call.shop.orders.cancel(call.user_id, call.id)
@@ -72,6 +88,7 @@ OPERATIONS: Final = (
                 "ticket_withdrawn",
                 "own_ticket",
                 "not_on_sale_yet",
+                "sales_paused",
                 "live_event_started",
                 "live_event_cancelled",
                 "too_many_on_hold",
@@ -108,6 +125,46 @@ OPERATIONS: Final = (
         signed_in=True,
         answers={200: Answer(what="The order.", shape=shapes.Order)},
         errors={400: ("ticket_not_in_order",), 404: ("order_not_found",), 409: _CLOSED},
+    ),
+    Operation(
+        method="POST",
+        path="/api/orders/{id}/extend",
+        tag=ServiceName.ORDERS,
+        summary="More time for an order",
+        description="As much, as often and as long as the policy of the order says.",
+        handler=extend_order,
+        signed_in=True,
+        keyed=True,
+        answers={200: Answer(what="The order.", shape=shapes.Order)},
+        errors={404: ("order_not_found",), 409: (*_CLOSED, "extended_already")},
+    ),
+    Operation(
+        method="GET",
+        path="/api/orders/{id}/passes",
+        tag=ServiceName.ORDERS,
+        summary="Passes of a paid order",
+        description="What its buyer shows at the door, one for each ticket.",
+        handler=get_passes,
+        signed_in=True,
+        answers={200: Answer(what="The passes.", shape=list[shapes.Pass])},
+        errors={404: ("order_not_found",), 409: ("order_not_completed", "order_refunded")},
+    ),
+    Operation(
+        method="POST",
+        path="/api/passes/admissions",
+        tag=ServiceName.ORDERS,
+        summary="Let the holder of a pass in, once",
+        description="By the seller of the ticket, who announced the live event, or an operator.",
+        handler=admit,
+        body=ShownPass,
+        signed_in=True,
+        answers={200: Answer(what="Let them in.", shape=shapes.Admission)},
+        errors={
+            400: ("invalid_pass",),
+            403: ("not_the_seller",),
+            404: ("ticket_not_found",),
+            409: ("pass_void", "admitted_already"),
+        },
     ),
     Operation(
         method="DELETE",

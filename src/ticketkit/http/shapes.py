@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import WithJsonSchema
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
@@ -45,6 +45,7 @@ class LiveEvent(TypedDict):
     onSaleAt: Time | None
     userId: UserId
     status: entities.LiveEventStatus
+    paused: bool
     version: int
 
 
@@ -69,8 +70,17 @@ class OwnTicket(Ticket):
     lockedUntil: Time | None
 
 
+class Fee(TypedDict):
+    """A fee or tax of an order, in its currency; with a `ticketId` it goes when that ticket is dropped."""
+
+    kind: Literal["fee", "tax"]
+    title: str
+    amount: Number
+    ticketId: Id | None
+
+
 class Order(TypedDict):
-    """A claim on tickets; `ticketId` and `ticket` are there when it has just one."""
+    """A claim on tickets; `total` has its `fees` in it. `ticketId` and `ticket` are there when it has just one."""
 
     id: Id
     status: entities.OrderStatus
@@ -82,6 +92,7 @@ class Order(TypedDict):
     currency: Currency
     chargeId: Id | None
     tickets: list[Ticket]
+    fees: list[Fee]
     ticketId: NotRequired[Id]
     ticket: NotRequired[Ticket]
 
@@ -119,6 +130,20 @@ class Charge(TypedDict):
     action: NotRequired[dict[str, Any]]
     stripeId: NotRequired[str | None]
     stripeRefundId: NotRequired[str | None]
+
+
+Pass = TypedDict("Pass", {"ticketId": Id, "pass": str})
+Pass.__doc__ = "What the buyer of a ticket shows at the door, as text or in a QR code."
+
+
+class Admission(TypedDict):
+    """Whose pass was shown, for whoever stands at the door."""
+
+    ticketId: Id
+    title: str
+    seat: str | None
+    eventId: Id | None
+    admittedAt: Time
 
 
 class Received(TypedDict):
@@ -185,6 +210,7 @@ def live_event(event: entities.LiveEvent) -> LiveEvent:
         "onSaleAt": None if event.on_sale_at is None else time(event.on_sale_at),
         "userId": event.owner_id,
         "status": event.status,
+        "paused": event.paused,
         "version": event.version,
     }
 
@@ -210,6 +236,12 @@ def own_ticket(found: entities.Ticket, until: datetime | None) -> OwnTicket:
     return {**ticket(found), "lockedUntil": None if until is None else time(until)}
 
 
+def fee(line: entities.Line) -> Fee:
+    """A fee or tax."""
+    kind: Literal["fee", "tax"] = "tax" if line.kind is entities.LineKind.TAX else "fee"
+    return {"kind": kind, "title": line.title, "amount": number(line.amount), "ticketId": line.ticket_id}
+
+
 def order(placed: Placed) -> Order:
     """An order with its tickets."""
     found = placed.order
@@ -226,11 +258,23 @@ def order(placed: Placed) -> Order:
         "currency": total.currency,
         "chargeId": found.charge_id,
         "tickets": tickets,
+        "fees": [fee(line) for line in found.lines if line.kind is not entities.LineKind.TICKET],
     }
     if len(tickets) == 1:
         shape["ticketId"] = tickets[0]["id"]
         shape["ticket"] = tickets[0]
     return shape
+
+
+def admission(found: entities.Ticket) -> Admission:
+    """A ticket whose holder was let in."""
+    return {
+        "ticketId": found.id,
+        "title": found.title,
+        "seat": found.seat,
+        "eventId": found.event_id,
+        "admittedAt": time(found.admitted_at or found.created_at),
+    }
 
 
 def refund(found: entities.Refund) -> Refund:

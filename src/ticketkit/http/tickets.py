@@ -67,6 +67,16 @@ async def get_live_event(call: Call[None, None]) -> Response:
     return Json(shapes.live_event(await call.shop.tickets.live_event(call.id)))
 
 
+async def pause_sales(call: Call[None, None]) -> Response:
+    """Pause the sales of a live event."""
+    return Json(shapes.live_event(await call.shop.tickets.pause(call.id, owner_id=call.owner_id)))
+
+
+async def resume_sales(call: Call[None, None]) -> Response:
+    """Resume the sales of a live event."""
+    return Json(shapes.live_event(await call.shop.tickets.pause(call.id, owner_id=call.owner_id, paused=False)))
+
+
 async def find_live_event_tickets(call: Call[None, SaleQuery]) -> Response:
     """Tickets for sale of a live event."""
     await call.shop.tickets.live_event(call.id)
@@ -213,6 +223,20 @@ OPERATIONS: Final = (
         handler=get_live_event,
         answers={200: Answer(what="The live event.", shape=shapes.LiveEvent)},
         errors={404: ("live_event_not_found",)},
+    ),
+    *(
+        Operation(
+            method="POST",
+            path=f"/api/events/{{id}}/{word}",
+            tag=ServiceName.TICKETS,
+            summary=f"{word.capitalize()} the sales of a live event",
+            description="By who announced it, or an operator. What was ordered before can be paid.",
+            handler=handler,
+            signed_in=True,
+            answers={200: Answer(what="The live event.", shape=shapes.LiveEvent)},
+            errors={403: ("not_the_owner",), 404: ("live_event_not_found",), 409: ("live_event_cancelled",)},
+        )
+        for word, handler in (("pause", pause_sales), ("resume", resume_sales))
     ),
     Operation(
         method="GET",

@@ -84,12 +84,14 @@ def _signature(time: str, body: bytes, secret: str) -> str:
 def _read(body: bytes) -> Notice:
     try:
         found: dict[str, Any] = json.loads(body)
-        id, what, reference = found["id"], found["what"], found["reference"]
+        texts = [found["id"], found["what"]]
+        reference, charge_id = found["reference"], found.get("charge_id")
         text = body.decode()
     except (ValueError, TypeError, KeyError) as error:
         msg = "The webhook's body is not a notice."
         raise BadWebhook(msg) from error
-    if not isinstance(id, str) or not isinstance(what, str) or not (reference is None or isinstance(reference, str)):
+    texts += [optional for optional in (reference, charge_id) if optional is not None]
+    if not all(isinstance(value, str) for value in texts):
         msg = "The webhook's body is not a notice."
         raise BadWebhook(msg)
-    return Notice(id=id, what=what, reference=reference, body=text)
+    return Notice(id=texts[0], what=texts[1], reference=reference, charge_id=charge_id, body=text)

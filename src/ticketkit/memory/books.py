@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from ticketkit.backends.errors import Misconfigured, Unavailable
 from ticketkit.backends.payments import ActionRequired, Declined, Done, Outcome, Pending, ProviderCharge, ProviderStatus
+from ticketkit.domain.entities import RefundStatus
 from ticketkit.domain.money import Money
 
 Request: TypeAlias = list[str | int | None]
@@ -23,20 +24,28 @@ class BookedRefund:
         reference: The provider's id of the refund.
         payment: The provider's id of the payment that it is of.
         refund_id: As given.
+        status: `created` while the bank has not decided.
     """
 
     reference: str
     payment: str
     refund_id: str
     amount: Money
+    status: RefundStatus = RefundStatus.COMPLETED
 
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """All payments and refunds, in the order in which they began."""
+    """All payments and refunds, in the order in which they began.
+
+    Attributes:
+        refunds: Those that are completed.
+        pending: Refunds that the bank has not decided.
+    """
 
     charges: tuple[ProviderCharge, ...] = ()
     refunds: tuple[BookedRefund, ...] = ()
+    pending: tuple[BookedRefund, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +56,7 @@ class Entry:
         at: When, UTC, ISO 8601.
         key: Idempotency key; None for what the buyer or the bank did.
         request: What the key stands for.
+        takes: Whether the method that the buyer chose takes money at once; None where none was chosen.
     """
 
     at: str
@@ -55,6 +65,7 @@ class Entry:
     outcome: Outcome
     charge: ProviderCharge | None = None
     refund: BookedRefund | None = None
+    takes: bool | None = None
 
     def to_line(self) -> bytes:
         """As one line of JSON."""
@@ -71,7 +82,8 @@ class Entry:
             status, amount = ProviderStatus(charge.pop("status")), Money(**charge.pop("amount"))
             charge = ProviderCharge(**charge, status=status, amount=amount)
         if refund is not None:
-            refund = BookedRefund(**refund | {"amount": Money(**refund["amount"])})
+            ended = RefundStatus(refund.get("status", "completed"))  # older journals know no other
+            refund = BookedRefund(**refund | {"amount": Money(**refund["amount"]), "status": ended})
         return cls(**fields, outcome=_OUTCOMES[name](**outcome), charge=charge, refund=refund)
 
 
@@ -81,6 +93,12 @@ class Bookkeeping:
     Args:
         journal: A JSON-lines file; what is in it is read, a torn last line is cut off. One process writes to it.
 
+    Attributes:
+        charges: By reference.
+        refunds: By reference, whatever became of them.
+        answers: By idempotency key.
+        takers: References of the payments whose method takes money at once.
+
     Raises:
         Misconfigured: The journal can't be read.
     """
@@ -89,6 +107,7 @@ class Bookkeeping:
         self.charges: dict[str, ProviderCharge] = {}
         self.refunds: dict[str, BookedRefund] = {}
         self.answers: dict[str, Entry] = {}
+        self.takers: set[str] = set()
         self._journal = journal
         if journal is not None:
             self._open(journal)
@@ -107,6 +126,8 @@ class Bookkeeping:
         """Note an entry that is in the journal."""
         if entry.charge is not None:
             self.charges[entry.charge.reference] = entry.charge
+            if entry.takes is not None:
+                (self.takers.add if entry.takes else self.takers.discard)(entry.charge.reference)
         if entry.refund is not None:
             self.refunds[entry.refund.reference] = entry.refund
         if entry.key is not None:
@@ -114,7 +135,12 @@ class Bookkeeping:
 
     def snapshot(self) -> Books:
         """The books as they are now."""
-        return Books(tuple(self.charges.values()), tuple(self.refunds.values()))
+        refunds = self.refunds.values()
+        return Books(
+            charges=tuple(self.charges.values()),
+            refunds=tuple(refund for refund in refunds if refund.status is RefundStatus.COMPLETED),
+            pending=tuple(refund for refund in refunds if refund.status is RefundStatus.CREATED),
+        )
 
     def _open(self, journal: Path) -> None:
         try:

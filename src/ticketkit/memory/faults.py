@@ -54,6 +54,7 @@ class Faults:
         self._unavailable: float = 0
         self._lost: Counter[Operation] = Counter()
         self._refused: dict[Operation, list[str]] = {}
+        self._delayed = 0
 
     def slow(self, seconds: float) -> None:
         """Let each call take so many seconds of the clock; 0 ends it."""
@@ -79,6 +80,10 @@ class Faults:
         """Let the next calls of an operation (not `retrieve`) be declined for good, whatever the token was."""
         self._refused.setdefault(Operation(operation), []).extend([code] * times)
 
+    def delay_refunds(self, times: int = 1) -> None:
+        """Let the next refunds be `Pending` until `FakePayments.resolve_refund`."""
+        self._delayed += times
+
     def webhooks(self, mode: WebhookMode | str, *, seconds: float = 0) -> None:
         """Say how webhooks are sent.
 
@@ -99,6 +104,12 @@ class Faults:
         """The code with which this call is declined, if it is to be; called when it has an effect."""
         codes = self._refused.get(operation)
         return codes.pop(0) if codes else None
+
+    def delays_refund(self) -> bool:
+        """Whether this refund is to be decided later; called when it has an effect."""
+        delayed = self._delayed > 0
+        self._delayed -= delayed
+        return delayed
 
     def after(self, operation: Operation) -> None:
         """At the end of a call, after its effect."""

@@ -13,6 +13,7 @@ import anyio.lowlevel
 from ticketkit.backends.errors import Refused
 from ticketkit.backends.payments import Done, Notice, Outcome, ProviderCharge, ProviderStatus, Receive
 from ticketkit.backends.spec import Capability
+from ticketkit.domain.entities import RefundStatus
 from ticketkit.ids import new_id
 from ticketkit.memory import _payment_rules as rules
 from ticketkit.memory import _webhooks
@@ -41,6 +42,8 @@ class FakePayments:
     | `tok_chargeDeclined`, `tok_chargeDeclinedInsufficientFunds`, ... | declined, with Stripe's code |
     | `tok_threeDSecure` | the buyer has to act: `confirm_action` |
     | `tok_pending` | not decided yet: `resolve` |
+    | `tok_taken` | the money is taken at once, not held |
+    | `tok_taken_threeDSecure`, `tok_taken_pending` | the same, when the buyer has acted or the bank has decided |
     | none | as with the provider's own form: `confirm_action` |
     | any other | declined with `invalid_token` |
 
@@ -123,7 +126,8 @@ class FakePayments:
 
     async def refund(self, reference: str, *, refund_id: str, amount: Money, key: str) -> Outcome:
         def step(charge: ProviderCharge) -> Step:
-            return rules.refund(charge, amount, refund_id=refund_id, reference=f"fake_re_{self._new_id()}")
+            reference, pending = f"fake_re_{self._new_id()}", self.faults.delays_refund()
+            return rules.refund(charge, amount, refund_id=refund_id, reference=reference, pending=pending)
 
         parameters: Request = [refund_id, amount.minor, amount.currency]
         return await self._change(Operation.REFUND, key, reference, parameters, step)
@@ -148,18 +152,47 @@ class FakePayments:
         """Do what the bank does with a pending payment: authorize it, or decline it with a code."""
         return await self._settled(reference, authorized=authorized, code=code)
 
+    async def revive(self, reference: str, *, token: str = "tok_visa") -> Outcome:  # noqa: S107 a public test token
+        """Do what a buyer's browser can do with a declined payment that is not voided: try again with another token.
+
+        As at Stripe, where a declined PaymentIntent waits for another payment method until it is canceled
+        (docs.stripe.com/payments/paymentintents/lifecycle).
+        """
+        charge = await self._found(reference)
+        return self._enter(None, ["revive", reference, token], rules.revive(charge, token)).outcome
+
+    async def resolve_refund(self, refund_id: str, *, done: bool = True, code: str = "refund_failed") -> Outcome:
+        """Do what the bank does with a pending refund: give the money back, or fail for good.
+
+        The call that asked for the refund is answered with this from now on, when it is repeated with its key.
+        """
+        await anyio.lowlevel.checkpoint()
+        for entry in self._books.answers.values():
+            given = entry.refund
+            if given is not None and given.refund_id == refund_id:
+                if given.status is not RefundStatus.CREATED:
+                    return entry.outcome
+                step = rules.end_refund(self._books.charges[given.payment], given, done=done, code=code)
+                return self._enter(entry.key, entry.request, step).outcome
+        msg = f"There is no refund {refund_id}."
+        raise LookupError(msg)
+
     def books(self) -> Books:
         """All payments and refunds."""
         return self._books.snapshot()
 
     async def _settled(self, reference: str, *, authorized: bool, code: str) -> Outcome:
+        charge = await self._found(reference)
+        step = rules.settle(charge, authorized=authorized, code=code, takes=reference in self._books.takers)
+        return self._enter(None, ["settle", reference], step).outcome
+
+    async def _found(self, reference: str) -> ProviderCharge:
         await anyio.lowlevel.checkpoint()
         charge = self._books.charges.get(reference)
         if charge is None:
             msg = f"There is no payment {reference}."
             raise LookupError(msg)
-        step = rules.settle(charge, authorized=authorized, code=code)
-        return self._enter(None, ["settle", reference], step).outcome
+        return charge
 
     async def _change(
         self,
@@ -194,17 +227,24 @@ class FakePayments:
 
     def _enter(self, key: str | None, request: Request, step: Step) -> Entry:
         at = self._clock.now().isoformat()
-        entry = Entry(at=at, key=key, request=request, outcome=step.outcome, charge=step.charge, refund=step.refund)
+        outcome, charge, refund, takes = step
+        entry = Entry(at=at, key=key, request=request, outcome=outcome, charge=charge, refund=refund, takes=takes)
         self._books.write(entry)
-        if step.charge is not None and step.charge.status is not ProviderStatus.PREPARED:
-            self._notify(step.charge, "refund.completed" if step.refund else f"payment.{step.charge.status.value}")
+        if charge is not None and charge.status is not ProviderStatus.PREPARED:
+            what = f"refund.{refund.status.value}" if refund else f"payment.{charge.status.value}"
+            self._notify(charge, what)
         return entry
 
     def _notify(self, charge: ProviderCharge, what: str) -> None:
         plan = self.faults.plan
         if self._deliveries is None or self._receive is None or plan.mode is WebhookMode.NEVER:
             return
-        notice = {"id": f"fake_evt_{self._new_id()}", "what": what, "reference": charge.reference}
+        notice = {
+            "id": f"fake_evt_{self._new_id()}",
+            "what": what,
+            "reference": charge.reference,
+            "charge_id": charge.charge_id,
+        }
         for _ in range(2 if plan.mode is WebhookMode.TWICE else 1):
             _webhooks.start(
                 self._deliveries,

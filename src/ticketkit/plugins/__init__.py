@@ -6,6 +6,6 @@ names it under the entry-point group `ticketkit`; an app hands its own to `Plugi
 
 from ticketkit.plugins.hooks import HOOKS, hookimpl
 from ticketkit.plugins.loading import Plugin, Plugins
-from ticketkit.plugins.rules import Rule
+from ticketkit.plugins.rules import FactsOutOfDate, Rule
 
-__all__ = ["HOOKS", "Plugin", "Plugins", "Rule", "hookimpl"]
+__all__ = ["HOOKS", "FactsOutOfDate", "Plugin", "Plugins", "Rule", "hookimpl"]

@@ -4,12 +4,16 @@ import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 from ticketkit.backends.spec import API_VERSION, Backend
+from ticketkit.domain.entities import Line, LineKind
+from ticketkit.domain.errors import InvalidInput
+from ticketkit.domain.money import MAX_MINOR
+from ticketkit.domain.texts import bounded
 from ticketkit.events.contract import is_contract
 from ticketkit.plugins import hooks
 from ticketkit.plugins.rules import Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 _PAIR: Final = ("contract", "upcaster")
 ACCEPTED: Final = (API_VERSION - 1, API_VERSION)
@@ -21,9 +25,32 @@ class Wrong(Exception):
 
 def checked(hook: str, answer: Any) -> tuple[Any, ...]:
     """What a plugin answered to a hook, item by item as it has to be; raise `Wrong` when it isn't."""
+    return tuple(_ITEMS[hook](item) for item in listed(hook, answer))
+
+
+def listed(hook: str, answer: Any) -> list[Any] | tuple[Any, ...]:
+    """What a plugin answered to a hook; raise `Wrong` when it is no list."""
     if not isinstance(answer, list | tuple):
         raise Wrong(f"{hook} answered with {_a(answer)}, not a list.")
-    return tuple(_ITEMS[hook](item) for item in answer)
+    return answer
+
+
+def checked_line(item: Any, *, ticket_ids: Collection[str], currency: str) -> Line:
+    """A line that a plugin adds to an order of these tickets; raise `Wrong` when it can't be one."""
+    if not isinstance(item, Line):
+        raise Wrong(f"{hooks.PRICES} answered with {_a(item)} among its lines.")
+    if item.kind is LineKind.TICKET or item.seller_id is not None:
+        raise Wrong(f"{hooks.PRICES} answered with the line {item.title!r}, which is neither a fee nor a tax.")
+    if item.ticket_id is not None and item.ticket_id not in ticket_ids:
+        raise Wrong(f"{hooks.PRICES} answered with {item.title!r} for the ticket {item.ticket_id}, not of this order.")
+    if item.amount.currency != currency or not 0 <= item.amount.minor <= MAX_MINOR:
+        amount = f"{item.amount.minor} minor units of {item.amount.currency}"
+        raise Wrong(f"{hooks.PRICES} answered with {item.title!r} of {amount}; it is 0 {currency} or more.")
+    try:
+        bounded(item.title, "title")
+    except InvalidInput as error:
+        raise Wrong(f"{hooks.PRICES} answered with a line that can't be shown: {error}") from error
+    return item
 
 
 def check_version(backend: Backend) -> None:

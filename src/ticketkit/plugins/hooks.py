@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Final
 import pluggy
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import click
     from starlette.routing import BaseRoute
 
     from ticketkit.backends.spec import Backend
-    from ticketkit.domain.entities import LiveEvent
+    from ticketkit.domain.entities import Line, LiveEvent, Ticket
     from ticketkit.domain.policy import Policy
     from ticketkit.events.contract import Contract
     from ticketkit.events.registry import Upcaster
@@ -28,11 +30,12 @@ PROJECT: Final = "ticketkit"
 BACKENDS: Final = "ticketkit_backends"
 CONTRACTS: Final = "ticketkit_contracts"
 POLICY: Final = "ticketkit_policy"
+PRICES: Final = "ticketkit_prices"
 RULES: Final = "ticketkit_rules"
 ROUTES: Final = "ticketkit_routes"
 COMMANDS: Final = "ticketkit_commands"
 
-HOOKS: Final = (BACKENDS, CONTRACTS, POLICY, RULES, ROUTES, COMMANDS)
+HOOKS: Final = (BACKENDS, CONTRACTS, POLICY, PRICES, RULES, ROUTES, COMMANDS)
 """Names of all hooks."""
 
 hookimpl = pluggy.HookimplMarker(PROJECT)
@@ -82,6 +85,29 @@ def ticketkit_policy(live_event: LiveEvent | None, default: Policy) -> Policy | 
 
     Returns:
         The policy, or None to leave it to others.
+    """
+    return None
+
+
+@hookspec
+def ticketkit_prices(
+    buyer_id: str, tickets: Sequence[Ticket], live_events: Mapping[str, LiveEvent], policy: Policy
+) -> list[Line] | None:
+    """Fees and taxes of an order, as lines of it: its total is the sum of all lines, and that is what is paid.
+
+    Called inside the decision each time an order is placed, possibly several times for one order; the order carries the
+    lines from then on. The lines of all plugins are added up. It is pure: no I/O, no clock, no randomness. A
+    `DomainError` that it raises refuses the order.
+
+    Args:
+        buyer_id: Who orders.
+        tickets: At least one, all of one currency, with their prices as they are now.
+        live_events: Those that the tickets are for, by id.
+        policy: Of the order.
+
+    Returns:
+        Lines of kind `fee` or `tax`, in the currency of the tickets, none negative. One with a `ticket_id` is dropped
+        together with that ticket; one without is of the whole order, and stays. None for no lines.
     """
     return None
 

@@ -17,17 +17,17 @@ from ticketkit.backends.spec import API_VERSION
 from ticketkit.domain.policy import Policy
 from ticketkit.events.registry import Registry, Upcaster
 from ticketkit.plugins import hooks
-from ticketkit.plugins._answers import FIELDS, Wrong, check_version, checked
+from ticketkit.plugins._answers import FIELDS, Wrong, check_version, checked, checked_line, listed
 from ticketkit.plugins._schemes import not_found, scheme_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
     import click
     from starlette.routing import BaseRoute
 
     from ticketkit.backends.spec import Backend, BackendKind, Context
-    from ticketkit.domain.entities import LiveEvent
+    from ticketkit.domain.entities import Line, LiveEvent, Ticket
     from ticketkit.events.contract import Contract
     from ticketkit.plugins.rules import Rule
 
@@ -176,6 +176,33 @@ class Plugins:
         if not isinstance(found, Policy):
             raise Misconfigured(f"A plugin's {hooks.POLICY} answered with a {type(found).__name__}, not a Policy.")
         return found
+
+    @property
+    def has_prices(self) -> bool:
+        """Whether any plugin adds fees or taxes."""
+        return bool(self._manager.hook.ticketkit_prices.get_hookimpls())
+
+    def prices(
+        self, *, buyer_id: str, tickets: Sequence[Ticket], live_events: Mapping[str, LiveEvent], policy: Policy
+    ) -> tuple[Line, ...]:
+        """The fees and taxes of an order, of all plugins; see `ticketkit.plugins.hooks.ticketkit_prices`.
+
+        Raises:
+            Misconfigured: A plugin answered with something else than lines that such an order can have.
+            DomainError: As a plugin raised it.
+        """
+        answers = self._manager.hook.ticketkit_prices(
+            buyer_id=buyer_id, tickets=tickets, live_events=live_events, policy=policy
+        )
+        ids, currency = {ticket.id for ticket in tickets}, tickets[0].price.currency
+        try:
+            return tuple(
+                checked_line(line, ticket_ids=ids, currency=currency)
+                for answer in answers
+                for line in listed(hooks.PRICES, answer)
+            )
+        except Wrong as error:
+            raise Misconfigured(f"A plugin's {error}") from error
 
     def routes(self) -> list[BaseRoute]:
         """All HTTP routes of plugins."""

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+from ticketkit.domain.errors import Conflict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ticketkit.domain.decision import State
     from ticketkit.domain.entities import Ticket
+
+
+class FactsOutOfDate(Conflict):
+    """Something changed meanwhile; try again.
+
+    A rule raises it in `judge` when its facts are too old for a verdict: they are gathered anew, and the order is
+    decided anew, four times at most. Then, and within a transaction of the app, the caller gets it.
+    """
+
+    default_code: ClassVar[str] = "try_again"
 
 
 @runtime_checkable
@@ -22,7 +34,8 @@ class Rule(Protocol):
     async def gather(self, buyer_id: str, ticket_ids: Sequence[str]) -> Any:
         """Fetch what the verdict needs from outside: a membership, a waiting list.
 
-        Called once for each order that is asked for, before the decision and outside of any transaction.
+        Called for each order that is asked for, before the decision and outside of any transaction; again after
+        `FactsOutOfDate`.
 
         Args:
             buyer_id: Who orders.
@@ -48,6 +61,8 @@ class Rule(Protocol):
             facts: What `gather` returned.
 
         Raises:
+            FactsOutOfDate: Gather again. What tells is the version of something that the decision holds: that of
+                `Holds` changes with each order of the buyer for the live event that is placed, changed or over.
             DomainError: The order is refused, and nothing is written. Its `code` is the plugin's to choose.
         """
         ...

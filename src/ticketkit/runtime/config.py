@@ -12,6 +12,7 @@ from ticketkit.domain.policy import Policy
 from ticketkit.ids import new_id
 from ticketkit.runtime.settings import Settings, development_keys
 from ticketkit.services.catalogue import ServiceName
+from ticketkit.services.passes import PassKeys
 from ticketkit.services.principal import Identity
 from ticketkit.services.tokens import Keys
 
@@ -34,6 +35,7 @@ class Config:
         services: Those that run here.
         alone: Whether other processes run the rest, so that backends must be shareable. Default: when some of
             tickets, orders, expiration and payments run elsewhere.
+        pass_keys: Of what buyers show at the door; where orders runs.
         identity: Says who is asking; None for ticketkit's own sessions.
         drain: Seconds that a stop waits for what is under way.
     """
@@ -49,6 +51,7 @@ class Config:
     policy: Policy = field(default_factory=Policy)
     identity: Identity | None = None
     keys: Keys = field(default_factory=development_keys)
+    pass_keys: PassKeys = field(default_factory=PassKeys.fresh)
     secure_cookies: bool = False
     session_lifetime: timedelta = timedelta(days=14)
     token_lifetime: timedelta = timedelta(hours=1)
@@ -81,6 +84,7 @@ class Config:
             services=services,
             policy=settings.policy(),
             keys=settings.keys(),
+            pass_keys=settings.door() if ServiceName.ORDERS in services else PassKeys.fresh(),
             secure_cookies=settings.production,
             session_lifetime=settings.session_lifetime,
             token_lifetime=settings.token_lifetime,

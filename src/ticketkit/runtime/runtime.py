@@ -27,6 +27,7 @@ from ticketkit.services.commands import Commands
 from ticketkit.services.driver import Driver
 from ticketkit.services.expiration import Expiration
 from ticketkit.services.orders import Orders
+from ticketkit.services.passes import Passes
 from ticketkit.services.passwords import Passwords
 from ticketkit.services.payments import Payments
 from ticketkit.services.progress import Progress
@@ -248,7 +249,11 @@ class Runtime:
             self._services[ServiceName.TICKETS] = Tickets(storages[Boundary.INVENTORY], commands)
         if ServiceName.ORDERS in names:
             self._services[ServiceName.ORDERS] = Orders(
-                storages[Boundary.INVENTORY], commands, plugins=self.plugins, policy=config.policy
+                storages[Boundary.INVENTORY],
+                commands,
+                plugins=self.plugins,
+                policy=config.policy,
+                passes=Passes(config.pass_keys),
             )
         if backends.timers is not None:
             self._services[ServiceName.EXPIRATION] = Expiration(

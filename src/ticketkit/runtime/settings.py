@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from ticketkit.backends.errors import Misconfigured
 from ticketkit.domain.policy import OnDecline, OnRefund, Policy
+from ticketkit.services.passes import PassKeys
 from ticketkit.services.tokens import Keys
 
 DEVELOPMENT_KEY_ID: Final = "development"
@@ -74,6 +75,8 @@ class Settings(BaseSettings):
         session_private_key: PEM, Ed25519; only where auth runs.
         session_public_keys: JSON object from key id to PEM.
         session_key_id: Of the private key.
+        pass_keys: JSON object from key id to secret, of the passes shown at the door; only where orders runs.
+        pass_key_id: Of the one that new passes are made with; the last when left out.
         session_lifetime: Of a sign-in.
         token_lifetime: Of a session token; renewed while its session lives.
         sign_in_per_minute: Tries for one account; sixty for one address.
@@ -104,6 +107,8 @@ class Settings(BaseSettings):
     session_private_key: SecretStr | None = None
     session_public_keys: Annotated[dict[str, str], NoDecode, BeforeValidator(_json)] = Field(default_factory=dict)
     session_key_id: str = "1"
+    pass_keys: Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(_json)] = Field(default_factory=dict)
+    pass_key_id: str | None = None
     session_lifetime: Duration = timedelta(days=14)
     token_lifetime: Duration = timedelta(hours=1)
     sign_in_per_minute: int = Field(10, ge=1)
@@ -178,6 +183,22 @@ class Settings(BaseSettings):
             msg = "The development session key is refused outside development; `ticketkit keys new` makes another."
             raise Misconfigured(msg)
         return keys
+
+    def door(self) -> PassKeys:
+        """Keys of passes; in development a well-known one when none is set.
+
+        Raises:
+            Misconfigured: None is set outside development, or one is too short.
+        """
+        if not self.pass_keys and not self.production:
+            seed = hashlib.sha256(b"ticketkit development pass key: never use it in production")
+            return PassKeys({DEVELOPMENT_KEY_ID: seed.hexdigest()}, DEVELOPMENT_KEY_ID)
+        if not self.pass_keys:
+            msg = (
+                "There is no pass key, and the development one is refused outside development: set TICKETKIT_PASS_KEYS."
+            )
+            raise Misconfigured(msg, mend="`ticketkit keys new` makes one.")
+        return PassKeys.of({id: secret.get_secret_value() for id, secret in self.pass_keys.items()}, self.pass_key_id)
 
 
 class FileSettings(Settings):

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from ticketkit.domain import orders, settlement
+from ticketkit.backends.storage import Answer
+from ticketkit.domain import orders, settlement, tickets
 from ticketkit.domain.decision import Changes, Command, Keys, Need, State
-from ticketkit.domain.entities import ChargeStatus, LiveEvent, Order, Ticket
-from ticketkit.domain.errors import NotFound
+from ticketkit.domain.entities import CancelReason, ChargeStatus, Line, LiveEvent, Order, OrderStatus, Ticket
+from ticketkit.domain.errors import NotFound, OrderClosed
 from ticketkit.domain.money import Money
 from ticketkit.domain.policy import OnDecline, OnRefund, Policy
 from ticketkit.domain.settlement import ChargeNews
 from ticketkit.events.catalogue import ChargeState, OrderExpirationDue
+from ticketkit.plugins.rules import FactsOutOfDate
+from ticketkit.services.passes import Passes, PassKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ticketkit.backends.storage import Page, Storage
     from ticketkit.events.envelope import Event
-    from ticketkit.plugins import Plugins
+    from ticketkit.plugins import Plugins, Rule
     from ticketkit.services.commands import Commands
 
 CONSUMER: Final = "orders"
 SWEEP: Final = 500
+TRIES: Final = 5
+"""How often an order is decided whose rules find their facts out of date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,10 @@ class Placed:
     tickets: tuple[Ticket, ...]
 
 
+Statements: TypeAlias = Sequence[object] | Callable[[Placed], Sequence[object]]
+"""Statements of the app, or what makes them of the order that is placed."""
+
+
 class Orders:
     """Places, changes, cancels and shows orders; hears of charges and of expiry.
 
@@ -42,11 +50,15 @@ class Orders:
         commands: Makes commands.
         plugins: Their policies and rules.
         policy: The default.
+        passes: Makes and reads what is shown at the door.
     """
 
-    def __init__(self, storage: Storage, commands: Commands, *, plugins: Plugins, policy: Policy) -> None:
+    def __init__(
+        self, storage: Storage, commands: Commands, *, plugins: Plugins, policy: Policy, passes: Passes | None = None
+    ) -> None:
         self._storage, self._commands = storage, commands
         self._plugins, self._policy = plugins, policy
+        self._passes = passes or Passes(PassKeys.fresh())
 
     async def place(
         self,
@@ -54,7 +66,7 @@ class Orders:
         ticket_ids: Sequence[str],
         *,
         command_key: str | None = None,
-        also: Sequence[object] = (),
+        also: Statements = (),
         within: object | None = None,
     ) -> Placed:
         """Lock tickets for a buyer, all or none; see `ticketkit.domain.orders.place`.
@@ -63,27 +75,39 @@ class Orders:
             buyer_id: For whom.
             ticket_ids: Each once.
             command_key: The same key has one effect and one answer.
-            also: Statements of the app for the same commit, of the storage's kind (SQLAlchemy's, with `ticketkit-sql`).
+            also: Statements of the app for the same commit, of the storage's kind (SQLAlchemy's, with `ticketkit-sql`);
+                or a pure function that makes them of what is placed, so that they can name the order. It runs inside
+                the decision, perhaps several times, and before the order has a version.
             within: A connection in a transaction of the app, which the order joins: it is placed when the app commits.
 
         Raises:
             CapabilityNotSupported: `also` or `within`, and the storage has not the capability `own_tables`.
         """
         policy = await self._resolve(ticket_ids)
-        judges = [(rule, await rule.gather(buyer_id, ticket_ids)) for rule in self._plugins.rules()]
+        lines = self._pricing(buyer_id, policy)
         command = self._commands.ask("orders.place", actor=buyer_id, key=command_key, request=list(ticket_ids), fresh=1)
-
-        def decision(state: State) -> Changes | Need:
-            changes = orders.place(state, command, buyer_id=buyer_id, ticket_ids=ticket_ids, policy=policy)
-            if isinstance(changes, Changes) and judges:
-                wanted = tuple(state.require(Ticket, id) for id in ticket_ids)
-                for rule, facts in judges:
-                    rule.judge(state, wanted, facts)
-            return replace(changes, also=tuple(also)) if isinstance(changes, Changes) and also else changes
-
         keys = Keys.of(*(Ticket.key(id) for id in ticket_ids))
-        answer = await self._storage.decide(keys, decision, command, within=within)
-        return Placed(answer.one(Order), answer.every(Ticket))
+        tries = TRIES if within is None else 1  # an error leaves the app's transaction to be undone
+        while True:
+            judges = [(rule, await rule.gather(buyer_id, ticket_ids)) for rule in self._plugins.rules()]
+
+            def decision(state: State, judges: Sequence[tuple[Rule, Any]] = judges) -> Changes | Need:
+                changes = orders.place(
+                    state, command, buyer_id=buyer_id, ticket_ids=ticket_ids, policy=policy, lines=lines
+                )
+                if isinstance(changes, Need):
+                    return changes
+                _judge(state, ticket_ids, judges)
+                return replace(changes, also=_statements(also, changes)) if also else changes
+
+            tries -= 1
+            try:
+                answer = await self._storage.decide(keys, decision, command, within=within)
+            except FactsOutOfDate:
+                if not tries:
+                    raise
+            else:
+                return Placed(answer.one(Order), answer.every(Ticket))
 
     async def keep(
         self, buyer_id: str, order_id: str, ticket_ids: Sequence[str], *, command_key: str | None = None
@@ -106,6 +130,57 @@ class Orders:
             command,
         )
         return answer.one(Order)
+
+    async def prolong(self, buyer_id: str, order_id: str, *, command_key: str | None = None) -> Placed:
+        """Give a buyer more time; see `ticketkit.domain.orders.prolong`."""
+        command = self._commands.ask("orders.prolong", actor=buyer_id, key=command_key, request=[order_id])
+        answer = await self._storage.decide(
+            Keys.of(Order.key(order_id)),
+            lambda state: orders.prolong(state, order_id, buyer_id=buyer_id),
+            command,
+        )
+        return (await self._with_tickets([answer.one(Order)]))[0]
+
+    async def call_off(self, order_id: str, *, actor: str | None, reason: CancelReason) -> Order:
+        """Cancel an order that nobody pays yet, as an operator; see `ticketkit.domain.orders.call_off`."""
+        command = self._commands.ask("orders.call_off", actor=actor)
+        answer = await self._storage.decide(
+            Keys.of(Order.key(order_id)), lambda state: orders.call_off(state, order_id, reason=reason), command
+        )
+        return answer.one(Order)
+
+    async def passes(self, buyer_id: str, order_id: str) -> dict[str, str]:
+        """The passes of a paid order, by ticket id: what its buyer shows at the door.
+
+        Raises:
+            NotFound: There is no such order of this buyer.
+            OrderClosed: It is not paid, or was given back.
+        """
+        order = (await self.get(buyer_id, order_id)).order
+        if order.status is not OrderStatus.COMPLETED or order.released:
+            msg = "Only a paid order has passes."
+            code = "order_refunded" if order.released else "order_not_completed"
+            raise OrderClosed(msg, code=code, order_id=order_id, status=order.status.value)
+        return {id: self._passes.mint(id, order_id) for id in order.ticket_ids}
+
+    async def admit(self, by: str | None, text: str) -> Ticket:
+        """Let the holder of a pass in, once; see `ticketkit.domain.tickets.admit`.
+
+        Args:
+            by: Who stands at the door; None for an operator.
+            text: The pass.
+
+        Raises:
+            InvalidInput: It is no pass of this marketplace.
+        """
+        shown = self._passes.read(text)
+        command = self._commands.ask("orders.admit", actor=by)
+        answer = await self._storage.decide(
+            Keys.of(Ticket.key(shown.ticket_id)),
+            lambda state: tickets.admit(state, shown.ticket_id, order_id=shown.order_id, by=by),
+            command,
+        )
+        return answer.one(Ticket)
 
     async def get(self, buyer_id: str, order_id: str) -> Placed:
         """A buyer's own order.
@@ -161,6 +236,21 @@ class Orders:
     async def _expire(self, order_id: str, command: Command) -> None:
         await self._storage.decide(Keys.of(Order.key(order_id)), lambda state: orders.expire(state, order_id), command)
 
+    def _pricing(self, buyer_id: str, policy: Policy) -> orders.Pricing | Sequence[Line]:
+        if not self._plugins.has_prices:
+            return ()
+
+        def pricing(state: State, tickets: Sequence[Ticket]) -> Sequence[Line]:
+            ids = {ticket.event_id for ticket in tickets if ticket.event_id is not None}
+            return self._plugins.prices(
+                buyer_id=buyer_id,
+                tickets=tuple(tickets),
+                live_events={id: state.require(LiveEvent, id) for id in ids},
+                policy=policy,
+            )
+
+        return pricing
+
     async def _resolve(self, ticket_ids: Sequence[str]) -> Policy:
         if not self._plugins.has_policies:
             return self._policy
@@ -180,6 +270,19 @@ class Orders:
             Placed(order, tuple(t for id in order.ticket_ids if isinstance(t := tickets.get(Ticket.key(id)), Ticket)))
             for order in found
         ]
+
+
+def _judge(state: State, ticket_ids: Sequence[str], judges: Sequence[tuple[Rule, Any]]) -> None:
+    wanted = tuple(state.require(Ticket, id) for id in ticket_ids) if judges else ()
+    for rule, facts in judges:
+        rule.judge(state, wanted, facts)
+
+
+def _statements(also: Statements, changes: Changes) -> tuple[object, ...]:
+    if not callable(also):
+        return tuple(also)
+    answer = Answer(changes.answer)
+    return tuple(also(Placed(answer.one(Order), answer.every(Ticket))))
 
 
 def strictest(policies: Sequence[Policy]) -> Policy:

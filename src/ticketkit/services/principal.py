@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 OPERATOR: Final = "operator"
-"""Role of who runs the marketplace."""
+"""The role of who runs the marketplace: may refund, pause sales, admit, and look at everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +23,6 @@ class Principal:
     id: str
     roles: tuple[str, ...] = ()
     session_id: str | None = None
-
-    @property
-    def is_operator(self) -> bool:
-        """Whether it is somebody who runs the marketplace."""
-        return OPERATOR in self.roles
 
 
 Identity: TypeAlias = "Callable[[Any], Principal | Awaitable[Principal | None] | None]"

@@ -78,6 +78,16 @@ class Tickets:
         )
         return answer.one(LiveEvent)
 
+    async def pause(self, event_id: str, *, owner_id: str | None, paused: bool = True) -> LiveEvent:
+        """Pause the sales of a live event, or resume them; see `ticketkit.domain.live_events.pause`."""
+        command = self._commands.ask("tickets.pause", actor=owner_id)
+        answer = await self._storage.decide(
+            Keys.of(LiveEvent.key(event_id)),
+            lambda state: live_events.pause(state, event_id, owner_id=owner_id, paused=paused),
+            command,
+        )
+        return answer.one(LiveEvent)
+
     async def live_event(self, event_id: str) -> LiveEvent:
         """A live event.
 

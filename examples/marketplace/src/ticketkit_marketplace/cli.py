@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from ticketkit_marketplace.broadway import Show
 
 
-BACKENDS: Final = ("sqlite", "nats", "redis")
+LASTING: Final = ("sqlite", "nats", "redis")
+"""Names of the combinations whose data are there again at the next start."""
+BACKENDS: Final = (*LASTING, "stripe", "nats-stripe", "redis-stripe")
 """Names of `combinations.COMBINATIONS`, which is too heavy for --help."""
 PROCESSES: Final = ("one", "five")
 """Values of `demo.system.Shape`."""
@@ -40,9 +42,7 @@ _SHOWS = click.option("--show", "names", multiple=True, help="Only this show, by
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Default: TICKETKIT_DATA_DIR, or .data.")
-@click.option(
-    "--backends", type=click.Choice(BACKENDS), help="Start these, kept in the data folder; default: settings."
-)
+@click.option("--backends", type=click.Choice(LASTING), help="Start these, kept in the data folder; default: settings.")
 @_SHOWS
 @click.option("--reload", is_flag=True, help="Start anew whenever a source file is saved.")
 @click.option("--log-level", default="INFO", show_default=True, help="Least level that is logged.")
@@ -92,11 +92,35 @@ def run(
     from ticketkit_marketplace.echo import Echo
 
     logs.configure(as_json=not sys.stderr.isatty(), level=log_level.upper())
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for chatty in ("alembic", "httpx2"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     logging.getLogger("ticketkit.access").disabled = not access_log
     with told(), _provided(backends, data) as settings:
         plugins = [Echo()] if echo else []
         running.run(settings, host=host, port=port, say=_say, shows=_shows(names), plugins=plugins)
+
+
+@main.command()
+@click.option("--api", metavar="URL", help="Where the services answer; default: TICKETKIT_WEB_API_URL.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option("--log-level", default="INFO", show_default=True, help="Least level that is logged.")
+def web(api: str | None, host: str, port: int, log_level: str) -> None:
+    """Run the web client alone, over services that run elsewhere.
+
+    Settings come from the environment (TICKETKIT_WEB_*, and TICKETKIT_* where they are shared with the services).
+    """
+    from ticketkit.cli.failing import told
+    from ticketkit.runtime import logs
+    from ticketkit.runtime.settings import Settings
+    from ticketkit_marketplace.web import process
+    from ticketkit_marketplace.web.settings import WebSettings
+
+    logs.configure(as_json=not sys.stderr.isatty(), level=log_level.upper())
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
+    with told():
+        given = WebSettings.read(**({} if api is None else {"api_url": api}))
+        process.run(Settings(), given, host=host, port=port, say=_say)
 
 
 @main.command("list")

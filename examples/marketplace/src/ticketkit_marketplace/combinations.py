@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from ticketkit.backends.errors import Misconfigured
 from ticketkit.runtime.settings import Settings
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ticketkit.testing.servers import Server
+    from ticketkit_stripe.simulator import Simulator
 
 STORAGE: Final = "TICKETKIT_STORAGE_URL"
 ACCOUNTS: Final = "TICKETKIT_AUTH_STORAGE_URL"
 PAYMENTS: Final = "TICKETKIT_PAYMENTS_STORAGE_URL"
 BUS: Final = "TICKETKIT_BUS_URL"
 TIMERS: Final = "TICKETKIT_TIMERS_URL"
+PROVIDER: Final = "TICKETKIT_PAYMENTS"
 VARIABLES: Final = (STORAGE, ACCOUNTS, PAYMENTS, BUS, TIMERS)
 
 
@@ -33,18 +35,26 @@ class Combination:
     Attributes:
         what: For people.
         schemes: Of the URLs, by setting; what is left out is as ticketkit has it by default.
+        stripe: Whether payments go by Stripe's plugin, to a simulator of Stripe whose books are gone at the end.
     """
 
     what: str
     schemes: Mapping[str, str] = field(default_factory=dict)
+    stripe: bool = False
 
 
-COMBINATIONS: Final[Mapping[str, Combination]] = {
+_LASTING: Final = {
     "sqlite": Combination(what="SQLite"),
     "nats": Combination(what="PostgreSQL, NATS", schemes={STORAGE: "postgresql", BUS: "nats"}),
     "redis": Combination(what="PostgreSQL, Redis", schemes={STORAGE: "postgresql", BUS: "redis", TIMERS: "redis"}),
 }
+COMBINATIONS: Final[Mapping[str, Combination]] = _LASTING | {
+    "stripe" if name == "sqlite" else f"{name}-stripe": replace(found, what=f"{found.what}, Stripe", stripe=True)
+    for name, found in _LASTING.items()
+}
 """By name."""
+_ENOUGH: Final = 10_000
+"""Calls a second: the simulator has no limit, and what is shown is not the pace."""
 ALIASES: Final = {"postgresql": ("postgres",), "nats": ("tls",), "redis": ("rediss",)}
 """Other schemes of the same backends."""
 
@@ -55,11 +65,13 @@ class Ground:
 
     Attributes:
         urls: Settings (`TICKETKIT_*_URL`) that name the backends.
-        servers: Those that were started, by scheme.
+        servers: Those that were started, by scheme; all but Stripe's simulator keep their data in the folder.
+        stripe: The simulator, which has to be told where webhooks go.
     """
 
     urls: Mapping[str, str] = field(default_factory=dict)
     servers: Mapping[str, Server] = field(default_factory=dict)
+    stripe: Simulator | None = None
 
 
 def given() -> dict[str, str]:
@@ -93,16 +105,22 @@ def provided(
         ServerFailed: A server did not start.
     """
     combination, named = COMBINATIONS[name], named or {}
-    if not combination.schemes:
-        yield Ground(_files(folder) if apart else {})
-        return
-    _agree(name, combination, named)
     with ExitStack() as stack:
+        urls, stripe = {}, None
+        if combination.stripe:
+            stripe = stack.enter_context(_simulator())
+            urls = {PROVIDER: _url_of(stripe)}
+        if not combination.schemes:
+            yield Ground({**urls, **(_files(folder) if apart else {})}, {}, stripe)
+            return
+        _agree(name, combination, named)
         servers: dict[str, Server] = {}
         for scheme in dict.fromkeys(scheme for setting, scheme in combination.schemes.items() if setting not in named):
             servers[scheme] = stack.enter_context(_server(scheme, folder))
-        urls = {setting: servers[scheme].url for setting, scheme in combination.schemes.items() if setting not in named}
-        yield Ground({**urls, **_databases(servers.get("postgresql"), apart=apart), **named}, servers)
+        urls |= {
+            setting: servers[scheme].url for setting, scheme in combination.schemes.items() if setting not in named
+        }
+        yield Ground({**urls, **_databases(servers.get("postgresql"), apart=apart), **named}, servers, stripe)
 
 
 def _agree(name: str, combination: Combination, named: Mapping[str, str]) -> None:
@@ -112,6 +130,19 @@ def _agree(name: str, combination: Combination, named: Mapping[str, str]) -> Non
         if scheme != wanted and scheme not in ALIASES[wanted]:
             msg = f"{setting} is {scheme}:, and the combination {name} wants {wanted}:. Choose another, or unset it."
             raise Misconfigured(msg)
+
+
+def _simulator() -> Simulator:
+    from ticketkit_stripe.simulator import Simulator
+
+    return Simulator()
+
+
+def _url_of(stripe: Simulator) -> str:
+    from ticketkit_stripe.simulator.simulation import KEY, SECRET
+
+    parameters = {"key": KEY, "webhook_secret": SECRET, "base": stripe.url}
+    return f"stripe:?{urlencode({**parameters, 'rate': _ENOUGH, 'endpoint_rate': _ENOUGH})}"
 
 
 def _server(scheme: str, folder: Path) -> Server:

@@ -13,12 +13,18 @@ from ticketkit.backends.errors import Misconfigured
 from ticketkit.backends.storage import TicketQuery
 from ticketkit.marketplace import Marketplace
 from ticketkit.runtime import server
+from ticketkit.runtime.runtime import NotRunning
 from ticketkit.services.listings_csv import parse
 from ticketkit_marketplace import broadway
-from ticketkit_marketplace.front import FrontPage
+from ticketkit_marketplace.web.api import Api
+from ticketkit_marketplace.web.app import Web
+from ticketkit_marketplace.web.mounting import OneAddress
+from ticketkit_marketplace.web.settings import Options, WebSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from ticketkit.runtime.settings import Settings
     from ticketkit.services.importing import Imported
@@ -46,7 +52,7 @@ def run(
         port: The same; 0 takes a free one.
         say: Told what people at the terminal should know, the address once it answers.
         shows: Instead of the whole week.
-        plugins: Besides the front page.
+        plugins: Of the marketplace.
 
     Raises:
         Misconfigured: The address can't be had, or the data folder can't be written.
@@ -55,11 +61,12 @@ def run(
     listener = server.bound_socket(host, port)
     try:
         prepare(settings.data_dir)
-        front = FrontPage()
-        front.market = market = Marketplace.of(settings, plugins=[front, *plugins])
+        market = Marketplace.of(settings, plugins=plugins)
+        options = Options.of(settings, WebSettings.read())
+        site = Together(market, options)
         server.serve(
-            market.asgi(),
-            _open(market, settings.data_dir, shows, say),
+            site,
+            _open(site, settings.data_dir, shows, say),
             listener,
             announce=lambda: say(f"The marketplace is on {server.address(listener)}"),
             drain=settings.drain,
@@ -84,12 +91,54 @@ def prepare(folder: Path) -> None:
         raise Misconfigured(msg)
 
 
+class Together:
+    """A marketplace and the web client over it, as one ASGI app; it answers while it is entered.
+
+    Args:
+        market: With all five services.
+        options: Of the web client.
+    """
+
+    def __init__(self, market: Marketplace, options: Options) -> None:
+        self.market, self.options = market, options
+        self._web: Web | None = None
+        self._app: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        if self._app is None:
+            raise NotRunning
+        await self._app(scope, receive, send)
+
+    @property
+    def web(self) -> Web:
+        """The web client.
+
+        Raises:
+            NotRunning: It is not running.
+        """
+        if self._web is None:
+            raise NotRunning
+        return self._web
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Together]:
+        """Run both."""
+        api = self.market.asgi()
+        async with self.market, Api.within(api) as client:
+            async with Web(client, self.options, clock=self.market.clock).running() as web:
+                self._web, self._app = web, OneAddress(api, web)
+                yield self
+            self._web = self._app = None
+
+
 @asynccontextmanager
 async def _open(
-    market: Marketplace, folder: Path, shows: list[broadway.Show] | None, say: Callable[[str], None]
+    site: Together, folder: Path, shows: list[broadway.Show] | None, say: Callable[[str], None]
 ) -> AsyncIterator[None]:
-    async with market:
-        await list_the_week(market, folder, shows=shows, say=say)
+    async with site.running():
+        await list_the_week(site.market, folder, shows=shows, say=say)
+        await site.web.site.warm_up()
         yield
 
 

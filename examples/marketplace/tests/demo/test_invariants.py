@@ -132,6 +132,14 @@ def captured_another_amount(found: Snapshot) -> None:
     found.books = Books((replace(found.books.charges[0], captured=1),))
 
 
+def given_back_unknown_to_us(found: Snapshot) -> None:
+    found.books = Books((replace(found.books.charges[0], refunded=1),))
+
+
+def taken_without_a_charge(found: Snapshot) -> None:
+    found.books = Books((*found.books.charges, replace(found.books.charges[0], reference="p2", charge_id="c9")))
+
+
 def completed_without_money(found: Snapshot) -> None:
     found.books = Books()
 
@@ -192,6 +200,9 @@ def payment_lost(found: Snapshot) -> None:
         (captured_without_an_order, "Every captured charge"),
         (captured_another_amount, "Every captured charge"),
         (completed_without_money, "Every captured charge"),
+        (given_back_unknown_to_us, "The provider's books and ours agree"),
+        (taken_without_a_charge, "The provider's books and ours agree"),
+        (completed_without_money, "The provider's books and ours agree"),
         (open_past_its_time, "No open lock is past its time"),
         (money_held, "No money is held for nothing"),
         (void_owed, "No money is held for nothing"),

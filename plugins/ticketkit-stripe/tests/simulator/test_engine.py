@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
 
 from ticketkit_stripe.simulator.engine import Call, Engine
 from ticketkit_stripe.simulator.intents import FINAL
@@ -29,13 +29,14 @@ METHODS: Final = [
     "pm_usBankAccount_success",
 ]
 amounts = st.integers(50, 2000)
+PARTS: Final = st.sampled_from([None, 0.3, 0.5, 0.7, 1.0, 2.0])
+"""Of an amount; None: what the call takes it for when nothing is said."""
 
 
 class Account(RuleBasedStateMachine):
     """Everybody does anything: the server, the buyer, the bank."""
 
     intents = Bundle("intents")
-    refunds = Bundle("refunds")
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,8 +48,7 @@ class Account(RuleBasedStateMachine):
         decline = Decline("card_declined", "generic_decline") if refuse else None
         try:
             return self.engine.run(Call(operation=NAMED[name], params=params, id=id, refuse=decline))
-        except Refusal as refusal:
-            assert refusal.status in {400, 402, 404}
+        except Refusal:
             return None
 
     @rule(
@@ -58,6 +58,21 @@ class Account(RuleBasedStateMachine):
         card=st.booleans(),
     )
     def create(self, amount: int, capture: str, *, card: bool) -> str:
+        return self._made(amount, capture, card=card)
+
+    @rule(
+        target=intents,
+        amount=amounts,
+        capture=st.sampled_from(["manual", "automatic"]),
+        method=st.sampled_from(["pm_card_visa", "pm_card_pendingRefund", "pm_card_refundFail"]),
+    )
+    def pay(self, amount: int, capture: str, method: str) -> str:
+        """Much of what can go wrong begins with a payment that went well."""
+        id = self._made(amount, capture, card=False)
+        self.confirm(id, method, refuse=False)
+        return id
+
+    def _made(self, amount: int, capture: str, *, card: bool) -> str:
         options = {"payment_method_options": {"card": {"capture_method": "manual"}}} if card else {}
         made = self._do(
             "payment_intents.create", {"amount": amount, "currency": "usd", "capture_method": capture, **options}
@@ -65,15 +80,25 @@ class Account(RuleBasedStateMachine):
         assert made is not None
         return str(made["id"])
 
+    def _one(self, data: st.DataObject, status: str) -> str:
+        """An intent in that state, if there is one: most of what is asked should be possible."""
+        every = self.engine.books.intents
+        return data.draw(st.sampled_from([id for id in every if every[id].status == status] or [*every, "pi_nothing"]))
+
+    def _part(self, id: str, part: float) -> int:
+        intent = self.engine.books.intents.get(id)
+        return 0 if intent is None else int(intent.amount * part)
+
     @rule(intent=intents, method=st.sampled_from(METHODS), refuse=st.booleans())
     def confirm(self, intent: str, method: str, *, refuse: bool) -> None:
         params = {"payment_method": method, "return_url": "https://shop.test"}
         self._do("payment_intents.confirm", params, intent, refuse=refuse)
 
-    @rule(intent=intents, amount=st.none() | amounts, refuse=st.booleans())
-    def capture(self, intent: str, amount: int | None, *, refuse: bool) -> None:
-        params = {} if amount is None else {"amount_to_capture": amount}
-        self._do("payment_intents.capture", params, intent, refuse=refuse)
+    @rule(data=st.data(), part=PARTS, refuse=st.booleans())
+    def capture(self, data: st.DataObject, part: float | None, *, refuse: bool) -> None:
+        id = self._one(data, "requires_capture")
+        params = {} if part is None else {"amount_to_capture": self._part(id, part)}
+        self._do("payment_intents.capture", params, id, refuse=refuse)
 
     @rule(intent=intents)
     def cancel(self, intent: str) -> None:
@@ -83,14 +108,16 @@ class Account(RuleBasedStateMachine):
     def update(self, intent: str, amount: int) -> None:
         self._do("payment_intents.update", {"amount": amount}, intent)
 
-    @rule(target=refunds, intent=intents, amount=st.none() | amounts)
-    def refund(self, intent: str, amount: int | None) -> str:
-        params = {"payment_intent": intent} | ({} if amount is None else {"amount": amount})
-        made = self._do("refunds.create", params)
-        return "" if made is None else str(made["id"])
+    @rule(data=st.data(), part=PARTS)
+    def refund(self, data: st.DataObject, part: float | None) -> None:
+        id = self._one(data, "succeeded")
+        amount = {} if part is None else {"amount": self._part(id, part)}
+        self._do("refunds.create", {"payment_intent": id, **amount})
 
-    @rule(refund=refunds, success=st.booleans())
-    def settle(self, refund: str, *, success: bool) -> None:
+    @precondition(lambda self: self.engine.books.refunds)
+    @rule(data=st.data(), success=st.booleans())
+    def settle(self, data: st.DataObject, *, success: bool) -> None:
+        refund = data.draw(st.sampled_from(sorted(self.engine.books.refunds)))
         self._tell(lambda: self.engine.bank.settle(refund, success=success))
 
     @rule(intent=intents, success=st.booleans(), verb=st.sampled_from(["authenticate", "decide"]))
@@ -110,8 +137,8 @@ class Account(RuleBasedStateMachine):
     def _tell(self, act: Any) -> None:
         try:
             act()
-        except Refusal as refusal:
-            assert refusal.status in {400, 404}
+        except Refusal:
+            return
 
     @invariant()
     def final_states_stay(self) -> None:
@@ -136,6 +163,7 @@ class Account(RuleBasedStateMachine):
             assert intent.amount_received == 0 or intent.status == "succeeded"
             assert (intent.amount_capturable > 0) == (intent.status == "requires_capture")
             held = sums["hold"] - sums["release"]
+            # What was taken had been held, or it was taken at once.
             assert held == intent.amount_capturable or (intent.status == "succeeded" and held in {0, sums["capture"]})
 
     @invariant()
@@ -157,5 +185,5 @@ class Account(RuleBasedStateMachine):
 
 TestAccount = Account.TestCase
 TestAccount.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=100, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
 )

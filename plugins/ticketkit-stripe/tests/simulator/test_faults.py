@@ -73,7 +73,8 @@ async def test_a_call_that_did_not_begin_may_be_repeated(
     for _ in range(2):
         with pytest.raises(stripe.StripeError) as refused:
             await client.v1.payment_intents.create_async(asked, KEY)
-        assert (refused.value.http_status, refused.value.json_body["error"].get("code")) == (status, code)
+        body: Any = refused.value.json_body
+        assert (refused.value.http_status, body["error"].get("code")) == (status, code)
     await client.v1.payment_intents.create_async(asked, KEY)
     assert len(control.books().intents) == 1
 

@@ -14,6 +14,14 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Use .content:DeprecationWarning"),  # stripe-python's call of httpx
 ]
 ALL = {"enabled": True}
+
+
+def error_of(raised: pytest.ExceptionInfo[Any]) -> dict[str, Any]:
+    """The error object that was answered."""
+    error: dict[str, Any] = raised.value.json_body["error"]
+    return error
+
+
 BACK = "https://shop.test/return"
 
 
@@ -72,7 +80,7 @@ async def test_a_declined_intent_waits_for_another_card(
     made = await client.v1.payment_intents.create_async(asked)
     with pytest.raises(stripe.CardError) as declined:
         await client.v1.payment_intents.confirm_async(made.id, {"payment_method": method})
-    error = declined.value.json_body["error"]
+    error = error_of(declined)
     assert (declined.value.http_status, error["code"], error.get("decline_code")) == (402, code, reason)
     assert error["payment_intent"]["id"] == made.id
     found = await client.v1.payment_intents.retrieve_async(made.id)
@@ -247,7 +255,7 @@ async def test_what_has_succeeded_can_t_be_canceled(client: Any, taken: Any) -> 
     with pytest.raises(stripe.InvalidRequestError) as refused:
         await client.v1.payment_intents.cancel_async(made.id)
     assert refused.value.code == "payment_intent_unexpected_state"
-    assert refused.value.json_body["error"]["payment_intent"]["status"] == "succeeded"
+    assert error_of(refused)["payment_intent"]["status"] == "succeeded"
 
 
 async def test_a_hold_expires_when_told_and_after_seven_days(client: Any, control: Control, held: Any) -> None:

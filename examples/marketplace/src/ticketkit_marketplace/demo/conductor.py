@@ -15,7 +15,6 @@ from urllib.parse import quote
 from ticketkit.backends.errors import Misconfigured
 from ticketkit.backends.spec import BackendKind, Context
 from ticketkit.domain.entities import CancelReason, Charge, ChargeStatus, Order, OrderCopy, OrderStatus, TicketStatus
-from ticketkit.memory import read_books
 from ticketkit.plugins import Plugins
 from ticketkit.services.catalogue import Boundary, ServiceName
 from ticketkit_marketplace.combinations import COMBINATIONS
@@ -23,6 +22,7 @@ from ticketkit_marketplace.demo.buyers import Account, Rush, Tally, sign_up
 from ticketkit_marketplace.demo.invariants import Finding, Snapshot, check, every, snapshot, stale, together
 from ticketkit_marketplace.demo.plain_sql import check_plainly
 from ticketkit_marketplace.demo.system import Shape, System, built
+from ticketkit_marketplace.demo.till import closed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -202,17 +202,19 @@ async def _perform(
     await _until(partial(_still, storages), seconds=_SETTLE)
     rss = system.rss()
     wire.close()
+    books, told = await closed(system)
     stage.begin("Stopping the marketplace, and checking the books", None)
     unclean = await system.stop()
     found = await snapshot(
         storages,
-        read_books(system.books),
+        books,
         letters=await _dead_letters(system.bus),
         acknowledged=rush.tally.acknowledged,
         paid=rush.tally.paid,
     )
     findings = [
         *check(found),
+        *told,
         *await check_plainly(system.databases),
         _all_sold(found, rush),
         Finding("Every answer was an expected one", len(rush.tally.orders), tuple(rush.tally.unexpected)),

@@ -158,6 +158,7 @@ def check(found: Snapshot) -> list[Finding]:
         _no_ticket_sold_twice(found),
         _sold_means_completed(found),
         _captured_means_completed(found),
+        _books_agree(found),
         _no_open_lock_past_its_time(found),
         _no_money_held(found),
         _outbox_empty(found),
@@ -190,7 +191,7 @@ def _captured_means_completed(found: Snapshot) -> Finding:
     wrong = []
     captured = Counter[str]()
     for booked in found.books.charges:
-        if booked.status is not ProviderStatus.CAPTURED:
+        if booked.status is not ProviderStatus.CAPTURED or booked.refunded == booked.captured:
             continue
         charge = found.charges.get(booked.charge_id)
         order = found.orders.get(charge.order_id) if charge is not None else None
@@ -210,6 +211,24 @@ def _captured_means_completed(found: Snapshot) -> Finding:
     return Finding(
         "Every captured charge has one completed order of that amount, and vice versa", len(completed), tuple(wrong)
     )
+
+
+def _books_agree(found: Snapshot) -> Finding:
+    """Charge by charge: what the provider took and gave back is what payments says."""
+    booked = {one.charge_id: one for one in found.books.charges}
+    wrong = [f"{one.reference} is of no charge" for id, one in booked.items() if id not in found.charges]
+    for charge in found.charges.values():
+        theirs = booked.get(charge.id)
+        taken = charge.amount.minor if charge.status is ChargeStatus.COMPLETED or charge.taken else 0
+        if theirs is None:
+            if charge.reference is not None or taken:
+                wrong.append(f"charge {charge.id} is {charge.status}, and the provider has none")
+        elif (theirs.captured, theirs.refunded) != (taken, charge.given_back):
+            wrong.append(
+                f"charge {charge.id} took {taken} and gave {charge.given_back} back, "
+                f"by the provider {theirs.captured} and {theirs.refunded}"
+            )
+    return Finding("The provider's books and ours agree, charge by charge", len(found.charges), tuple(wrong))
 
 
 def _no_open_lock_past_its_time(found: Snapshot) -> Finding:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from ticketkit.testing.servers import Server
+    from ticketkit_stripe.simulator import Simulator
 
 PATHS: Final = {
     "/api/users": ServiceName.AUTH,
@@ -48,6 +49,7 @@ class System:
         processes: By the name of the service, or one for all.
         shows: On sale, by a part of their names; all when empty.
         servers: Databases and buses that were started for it, by scheme.
+        stripe: The simulator that takes the money, if it is not the fake provider.
     """
 
     shape: Shape
@@ -56,6 +58,7 @@ class System:
     processes: Mapping[str, Process]
     shows: tuple[str, ...] = ()
     servers: Mapping[str, Server] = field(default_factory=dict)
+    stripe: Simulator | None = None
 
     @property
     def databases(self) -> dict[Boundary, str]:
@@ -83,6 +86,8 @@ class System:
         Raises:
             DidNotStart: One did not.
         """
+        if self.stripe is not None:
+            await asyncio.to_thread(self.stripe.control.add_endpoint, self._webhooks())
         await self._start(self.processes.values())
         if self.shape is Shape.FIVE:
             await self._list_the_week()
@@ -120,6 +125,11 @@ class System:
             return Wire(process.host, process.port, connections=connections)
         ports = {path: self.processes[name].port for path, name in PATHS.items()}
         return Wire(self.processes[ServiceName.AUTH].host, ports, connections=connections)
+
+    def _webhooks(self) -> str:
+        """Where payments takes what Stripe has to tell."""
+        taker = next(iter(self.processes.values())) if self.shape is Shape.ONE else self.processes[ServiceName.PAYMENTS]
+        return f"http://{taker.host}:{taker.port}/api/payments/webhooks/stripe"
 
     async def _start(self, processes: Iterable[Process]) -> None:
         starting = list(processes)
@@ -175,6 +185,7 @@ def built(
             processes=_processes(shape, data, every, shows),
             shows=shows,
             servers=ground.servers,
+            stripe=ground.stripe,
         )
         try:
             yield system

@@ -42,7 +42,7 @@ class Desk:
             *(self.add_endpoint, self.roll_secrets, self.remove_endpoint),
             *(self.chaos, self.retries, self.release, self.settled, self.resend, self.emit, self.sign, self.send),
         )
-        self._verbs = {verb.__name__: validate_call(verb, config=_STRICT) for verb in verbs}
+        self._verbs = {verb.__name__: validate_call(config=_STRICT)(verb) for verb in verbs}
 
     def routes(self) -> list[Route]:
         """Books, verbs, and the page of the bank."""

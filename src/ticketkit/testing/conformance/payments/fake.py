@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
     from ticketkit.memory.payments import FakePayments
 
-FAKE_TOKENS: Final = Tokens(accepted="tok_visa", declined=DECLINES, action="tok_threeDSecure", pending="tok_pending")
-"""The test tokens of the fake provider: Stripe's (docs.stripe.com/testing), and `tok_pending`."""
+FAKE_TOKENS: Final = Tokens(
+    accepted="tok_visa", declined=DECLINES, action="tok_threeDSecure", pending="tok_pending", taken="tok_taken"
+)
+"""The test tokens of the fake provider: Stripe's (docs.stripe.com/testing), `tok_pending` and `tok_taken`."""
 
 
 class FakeStage(Stage):
@@ -37,6 +39,15 @@ class FakeStage(Stage):
     async def decide(self, provider: FakePayments, reference: str, *, authorized: bool) -> None:
         await provider.resolve(reference, authorized=authorized)
 
+    async def revive(self, provider: FakePayments, reference: str) -> None:
+        await provider.revive(reference)
+
+    async def delay_refund(self, provider: FakePayments) -> None:
+        provider.faults.delay_refunds()
+
+    async def end_refund(self, provider: FakePayments, refund_id: str, *, done: bool) -> None:
+        await provider.resolve_refund(refund_id, done=done)
+
     async def lose_answer(self, provider: FakePayments, operation: str) -> None:
         provider.faults.time_out_after_effect(operation)
 
@@ -45,8 +56,15 @@ class FakeStage(Stage):
 
     def notices(self, references: Sequence[str]) -> bytes:
         (reference,) = references
-        return json.dumps({"id": f"fake_evt_{new_id()}", "what": "payment.captured", "reference": reference}).encode()
+        return json.dumps(_notice(reference)).encode()
+
+    def notice(self, reference: str, *, charge_id: str) -> bytes:
+        return json.dumps(_notice(reference) | {"charge_id": charge_id}).encode()
 
     def sign(self, body: bytes, *, at: datetime, forged: bool = False) -> Mapping[str, str]:
         secret = f"not {self._secret}" if forged else self._secret
         return _webhooks.sign(body, secret=secret, now=at)
+
+
+def _notice(reference: str) -> dict[str, str]:
+    return {"id": f"fake_evt_{new_id()}", "what": "payment.captured", "reference": reference}

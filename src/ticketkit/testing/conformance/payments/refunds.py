@@ -4,10 +4,26 @@ from __future__ import annotations
 
 from typing import Final
 
-from ticketkit.backends.payments import Done, ProviderStatus
+import anyio
+import pytest
+
+from ticketkit.backends.payments import Declined, Done, Outcome, Pending, ProviderStatus
 from ticketkit.domain.money import Money
+from ticketkit.ids import new_id
 from ticketkit.testing.conformance.payments.promises import PaymentPromises
-from ticketkit.testing.conformance.payments.till import AFTER, PART, PRICE, Standing, Till, at_once, refuses
+from ticketkit.testing.conformance.payments.till import (
+    AFTER,
+    LOOK,
+    PART,
+    PATIENCE,
+    PRICE,
+    Call,
+    Standing,
+    Till,
+    at_once,
+    insist,
+    refuses,
+)
 from ticketkit.testing.conformance.promise import promise
 
 RACERS: Final = 6
@@ -63,3 +79,44 @@ class RefundPromises(PaymentPromises):
             given = part.minor * sum(isinstance(end, Done) for end in ends)
             assert 0 < given <= PRICE, f"{given} of {PRICE} were refunded"
             assert await till.standing(reference) == Standing(ProviderStatus.CAPTURED, PRICE, given)
+
+    @promise()
+    async def test_a_pending_refund_is_ended_by_asking_again_with_the_same_key(self, till: Till) -> None:
+        """A refund that is `Pending` counts already; once the bank gave the money back, its key is answered `Done`."""
+        reference, refund_id = await till.captured(), new_id()
+        call = await _pending(till, reference, refund_id)
+        assert await refuses(till.refund(reference, till.price)), "refunded beside one that is pending"
+        await till.target.stage.end_refund(till.provider, refund_id, done=True)
+        outcome = await _ended(call)
+        assert isinstance(outcome, Done), f"the refund should be done, and is {outcome}"
+        assert await insist(call) == outcome
+        assert await till.standing(reference) == AFTER["refund"]
+
+    @promise()
+    async def test_a_pending_refund_that_fails_gives_nothing_back(self, till: Till) -> None:
+        """When the bank fails a refund its key is answered `Declined`, and all can be given back by another one."""
+        reference, refund_id = await till.captured(), new_id()
+        call = await _pending(till, reference, refund_id)
+        await till.target.stage.end_refund(till.provider, refund_id, done=False)
+        outcome = await _ended(call)
+        assert isinstance(outcome, Declined), f"the refund should be declined, and is {outcome}"
+        assert outcome.code, "a Declined has a code"
+        assert await insist(call) == outcome
+        assert await till.standing(reference) == AFTER["capture"]
+        await till.done(till.refund(reference, till.price))
+        assert (await till.standing(reference)).refunded == PRICE
+
+
+async def _pending(till: Till, reference: str, refund_id: str) -> Call:
+    call = till.refund(reference, refund_id=refund_id)
+    await till.target.stage.delay_refund(till.provider)
+    assert [await insist(call) for _ in range(2)] == [Pending()] * 2
+    return call
+
+
+async def _ended(call: Call) -> Outcome:
+    for _ in range(int(PATIENCE / LOOK)):
+        if (outcome := await insist(call)) != Pending():
+            return outcome
+        await anyio.sleep(LOOK)
+    pytest.fail(f"the refund is still pending {PATIENCE} s after it ended")

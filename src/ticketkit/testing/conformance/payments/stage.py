@@ -23,12 +23,14 @@ class Tokens:
         declined: Tokens that are declined, at least one, each with the code of its `Declined`.
         action: The buyer has to act first; None where there is none, or no buyer ever has to.
         pending: The bank decides later; None where there is none, or the bank always decides at once.
+        taken: Its money can't be held, only taken, at once or when buyer or bank have agreed; None where there is none.
     """
 
     accepted: str
     declined: Mapping[str, str]
     action: str | None = None
     pending: str | None = None
+    taken: str | None = None
 
 
 class Stage:
@@ -48,6 +50,21 @@ class Stage:
         """Do what the bank does with a pending payment: authorize, or decline."""
         _absent("the bank's decision")
 
+    async def revive(self, provider: Any, reference: str) -> None:
+        """Do what the buyer's browser can do with a declined payment: try again, with what is accepted.
+
+        After a void it has no effect. Leave it out where a payment that is declined is over.
+        """
+        _absent("trying a declined payment again")
+
+    async def delay_refund(self, provider: Any) -> None:
+        """Let the next refund be pending."""
+        _absent("a refund that is pending")
+
+    async def end_refund(self, provider: Any, refund_id: str, *, done: bool) -> None:
+        """Do what the bank does with a pending refund: give the money back, or fail."""
+        _absent("a refund that is pending")
+
     async def lose_answer(self, provider: Any, operation: str) -> None:
         """Let the next call of an operation (`capture`) have its effect, and its answer be lost."""
         _absent("losing an answer")
@@ -59,6 +76,10 @@ class Stage:
     def notices(self, references: Sequence[str]) -> bytes:
         """The body of a webhook, with fresh ids: something happened to each of these payments, in this order."""
         _absent("webhooks")
+
+    def notice(self, reference: str, *, charge_id: str) -> bytes:
+        """The body of a webhook about one payment that says for which charge this was prepared."""
+        _absent("webhooks that name their charge")
 
     def sign(self, body: bytes, *, at: datetime, forged: bool = False) -> Mapping[str, str]:
         """The headers that the provider sends with a body.

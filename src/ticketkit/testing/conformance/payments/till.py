@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from ticketkit.backends.errors import OutcomeUnknown, Refused, Unavailable
-from ticketkit.backends.payments import Declined, Done, Outcome, ProviderCharge, ProviderStatus
+from ticketkit.backends.payments import ActionRequired, Declined, Done, Outcome, Pending, ProviderCharge, ProviderStatus
 from ticketkit.domain.money import Money
 from ticketkit.ids import new_id
 
@@ -107,7 +107,7 @@ class Till:
         self.other_currency = "EUR" if target.currency != "EUR" else "USD"
 
     def token(self, kind: str) -> str:
-        """The token `action` or `pending`; where there is none, the promise does not apply."""
+        """The token `action`, `pending` or `taken`; where there is none, the promise does not apply."""
         token: str | None = getattr(self.target.tokens, kind)
         if token is None:
             pytest.skip(f"no token for: {kind}")
@@ -137,9 +137,11 @@ class Till:
         """A call that ends it."""
         return partial(self.provider.void, reference, key=key or f"{new_id()}:void")
 
-    def refund(self, reference: str, amount: Money | None = None, *, key: str | None = None) -> Call:
+    def refund(
+        self, reference: str, amount: Money | None = None, *, refund_id: str | None = None, key: str | None = None
+    ) -> Call:
         """A call that gives a part of its money back, or another amount."""
-        refund_id = new_id()
+        refund_id = refund_id or new_id()
         return partial(
             self.provider.refund,
             reference,
@@ -169,6 +171,26 @@ class Till:
         """A payment whose money is taken."""
         reference = await self.authorized(amount)
         assert await self.done(self.capture(reference, amount)) == reference, "Done names another payment"
+        return reference
+
+    async def taken(self) -> str:
+        """A payment whose money was taken without having been held."""
+        reference = await self.prepared()
+        await self.agree(reference, await insist(self.authorize(reference, self.token("taken"))))
+        await self.becomes(reference, ProviderStatus.CAPTURED)
+        return reference
+
+    async def agree(self, reference: str, outcome: Outcome | Refused) -> None:
+        """Let the buyer or the bank agree to a payment, if the answer to its authorization says that it waits."""
+        if isinstance(outcome, ActionRequired):
+            await self.target.stage.act(self.provider, reference, approved=True)
+        elif isinstance(outcome, Pending):
+            await self.target.stage.decide(self.provider, reference, authorized=True)
+
+    async def turned_down(self) -> str:
+        """A payment that was declined."""
+        reference = await self.prepared()
+        await self.declined(self.authorize(reference, next(iter(self.target.tokens.declined))))
         return reference
 
     async def voided(self) -> str:

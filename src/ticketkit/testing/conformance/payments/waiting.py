@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from ticketkit.backends.payments import ActionRequired, InProcessWebhooks, Pending, ProviderStatus
+from ticketkit.backends.payments import ActionRequired, InProcessWebhooks, Notice, Pending, ProviderStatus
 from ticketkit.testing.conformance.payments.promises import PaymentPromises
 from ticketkit.testing.conformance.payments.till import AFTER, PATIENCE, Till, insist, refuses
 from ticketkit.testing.conformance.promise import promise
@@ -102,25 +102,37 @@ class WaitingPromises(PaymentPromises):
     @promise()
     async def test_a_later_answer_is_told_by_a_webhook_in_this_process(self, till: Till) -> None:
         """A provider that hands its webhooks over by a call tells of a later answer by one that it takes itself."""
-        if not isinstance(till.provider, InProcessWebhooks):
-            pytest.skip("its webhooks come over HTTP")
-        kind = "action" if till.target.tokens.action else "pending"
-        reference = await till.waiting(kind)
-        heard: set[str | None] = set()
-        told = anyio.Event()
+        reference, heard = await _later_answer(till)
+        assert {notice.reference for notice in heard} == {reference}
 
-        async def receive(headers: Mapping[str, str], body: bytes) -> None:
-            heard.update(notice.reference for notice in till.provider.webhook(headers, body))
-            told.set()
+    @promise()
+    async def test_a_webhook_in_this_process_names_no_other_charge(self, till: Till) -> None:
+        """The charge that a webhook names is the one for which its payment was prepared, if it names one."""
+        reference, heard = await _later_answer(till)
+        assert {notice.charge_id for notice in heard} <= {None, (await till.book(reference)).charge_id}
 
-        till.provider.deliver_to(receive)
-        if kind == "action":
-            await till.target.stage.act(till.provider, reference, approved=True)
-        else:
-            await till.target.stage.decide(till.provider, reference, authorized=True)
-        with anyio.fail_after(PATIENCE):
-            await told.wait()
-        assert heard == {reference}
+
+async def _later_answer(till: Till) -> tuple[str, list[Notice]]:
+    """A payment that is authorized later, and what its provider says of that by a call."""
+    if not isinstance(till.provider, InProcessWebhooks):
+        pytest.skip("its webhooks come over HTTP")
+    kind = "action" if till.target.tokens.action else "pending"
+    reference = await till.waiting(kind)
+    heard: list[Notice] = []
+    told = anyio.Event()
+
+    async def receive(headers: Mapping[str, str], body: bytes) -> None:
+        heard.extend(till.provider.webhook(headers, body))
+        told.set()
+
+    till.provider.deliver_to(receive)
+    if kind == "action":
+        await till.target.stage.act(till.provider, reference, approved=True)
+    else:
+        await till.target.stage.decide(till.provider, reference, authorized=True)
+    with anyio.fail_after(PATIENCE):
+        await told.wait()
+    return reference, heard
 
 
 async def _is_not_captured(till: Till, reference: str, kind: str) -> None:

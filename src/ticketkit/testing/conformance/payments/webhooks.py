@@ -17,6 +17,7 @@ from ticketkit.testing.conformance.payments.till import Till
 from ticketkit.testing.conformance.promise import promise
 
 REFERENCE: Final = "payment_of_the_kit"
+CHARGE: Final = "charge_of_the_kit"
 LATELY: Final = timedelta(seconds=30)
 LONG: Final = timedelta(days=1)
 GARBAGE: Final = (b"", b"{", b"null", b"[]", b"17", b'"text"', b"{}", b"\xff\xfe\x00", b'{"id": 1}', b"<xml/>")
@@ -37,6 +38,13 @@ class WebhookPromises(PaymentPromises):
         assert (notice.reference, notice.body) == (REFERENCE, body.decode())
         assert notice.id
         assert notice.what
+
+    @promise()
+    async def test_a_webhook_that_names_its_charge_is_read_with_it(self, till: Till) -> None:
+        """A webhook that says for which charge its payment was prepared is read with just that charge."""
+        body = till.target.stage.notice(REFERENCE, charge_id=CHARGE)
+        (notice,) = _read(till, body)
+        assert (notice.reference, notice.charge_id) == (REFERENCE, CHARGE)
 
     @promise()
     async def test_a_webhook_whose_body_was_changed_is_refused(self, till: Till) -> None:

@@ -1,0 +1,73 @@
+"""The web client as a process of its own, in front of services that run elsewhere."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from ticketkit.backends.errors import Misconfigured
+from ticketkit.runtime import server
+from ticketkit_marketplace.web.api import Api
+from ticketkit_marketplace.web.app import Web
+from ticketkit_marketplace.web.settings import Options
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from starlette.types import Receive, Scope, Send
+
+    from ticketkit.runtime.settings import Settings
+    from ticketkit_marketplace.web.settings import WebSettings
+
+
+class Process:
+    """The web client over an API at a URL; it answers while its lifespan runs.
+
+    Args:
+        settings: Shared with the services.
+        web: Of the web client.
+
+    Raises:
+        Misconfigured: The URL of the API is not set.
+    """
+
+    def __init__(self, settings: Settings, web: WebSettings) -> None:
+        if web.api_url is None:
+            msg = "Where are the services? Say --api URL, or set TICKETKIT_WEB_API_URL."
+            raise Misconfigured(msg)
+        self._url, self._patience = str(web.api_url).rstrip("/"), web.api_timeout
+        self._options = Options.of(settings, web)
+        self._web: Web | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        if self._web is None:
+            msg = "The web client is not running."
+            raise RuntimeError(msg)
+        await self._web(scope, receive, send)
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Keep connections to the API."""
+        async with Api.at(self._url, patience=self._patience) as api, Web(api, self._options).running() as web:
+            await web.site.warm_up()
+            self._web = web
+            yield
+        self._web = None
+
+
+def run(settings: Settings, web: WebSettings, *, host: str, port: int, say: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Raises:
+        Misconfigured: The address can't be had, or the URL of the API is not set.
+    """
+    process = Process(settings, web)
+    listener = server.bound_socket(host, port)
+    server.serve(
+        process,
+        process.lifespan(),
+        listener,
+        announce=lambda: say(f"The web client is on {server.address(listener)}"),
+        drain=settings.drain,
+    )

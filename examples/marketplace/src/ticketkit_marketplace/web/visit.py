@@ -1,0 +1,198 @@
+"""One request of one visitor: who it is, what the pages need, and the answers that they give."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from urllib.parse import urlencode
+
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from ticketkit_marketplace.web.forms import Form
+from ticketkit_marketplace.web.security import REQUEST_ID, check_same_origin
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from ticketkit.http.shapes import User
+    from ticketkit_marketplace.web.api import Visitor
+    from ticketkit_marketplace.web.site import Site
+
+DONE: Final = "done"
+"""Parameter that says what the visitor has just done; see `NOTICES`."""
+NOTICES: Final[Mapping[str, str]] = {
+    "signed-up": "Your account is ready, and you are signed in.",
+    "signed-in": "You are signed in.",
+    "signed-out": "You are signed out, here and everywhere this session was used.",
+    "listed": "Your ticket is for sale.",
+    "edited": "The change is saved, and buyers see it at once.",
+    "withdrawn": "The ticket is off the market.",
+}
+"""What pages say after a redirect, by its word in the address."""
+
+
+_SIGNING: Final = ("/sign-in", "/sign-up", "/sign-out")
+
+
+class SignInFirst(Exception):
+    """This page is for who is signed in."""
+
+
+@dataclass(slots=True)
+class Visit:
+    """A request with all that a page needs.
+
+    Attributes:
+        site: The parts of the web client.
+        api: ticketkit's API, in the name of the visitor.
+        user: Who is signed in.
+    """
+
+    site: Site
+    request: Request
+    api: Visitor
+    user: User | None = None
+    _form: Form | None = field(default=None, repr=False)
+
+    @property
+    def id(self) -> str:
+        """The id in the path."""
+        return str(self.request.path_params["id"])
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """Parameters of the address, trimmed."""
+        return {name: value.strip() for name, value in self.request.query_params.items()}
+
+    @property
+    def here(self) -> str:
+        """Path and parameters of this page, without what was just done."""
+        kept = [(name, value) for name, value in self.request.query_params.multi_items() if name != DONE]
+        return self.request.url.path + (f"?{urlencode(kept)}" if kept else "")
+
+    @property
+    def onward(self) -> str:
+        """Parameter for links to sign in or up: where to go on after that; empty for the front page."""
+        path = self.here if self.request.method == "GET" else self.request.url.path
+        if self.request.url.path in _SIGNING:
+            path = local(self.request.query_params.get("next", ""))
+        return "" if path == "/" else "?" + urlencode({"next": path})
+
+    @property
+    def me(self) -> User:
+        """Who is signed in.
+
+        Raises:
+            SignInFirst: Nobody.
+        """
+        if self.user is None:
+            raise SignInFirst
+        return self.user
+
+    def check_signed_in(self) -> None:
+        """Go on only for who is signed in.
+
+        Raises:
+            SignInFirst: Nobody is.
+        """
+        _ = self.me
+
+    async def identify(self) -> None:
+        """Find out who is signed in; asks the API only where there is a session."""
+        if self.api.has_session:
+            self.user = (await self.api.get("/api/users/currentuser"))["currentUser"]
+
+    async def form(self) -> Form:
+        """The form that was sent.
+
+        Raises:
+            HTTPException: Another site sent it (403), or it can't be read (400, 413).
+        """
+        check_same_origin(self.request.scope)
+        if self._form is None:
+            self._form = await Form.sent(self.request)
+        return self._form
+
+    def page(self, template: str, /, *, status: int = 200, csp: str | None = None, **values: Any) -> Response:
+        """A page.
+
+        Args:
+            template: Name of the file.
+            status: Of the response.
+            csp: Its content security policy, where that is not the usual one.
+            **values: For the template, besides `visit`, `user` and `notice`.
+        """
+        notice = NOTICES.get(self.request.query_params.get(DONE, ""))
+        made = self.site.templates.get_template(template)
+        text = made.render(visit=self, user=self.user, notice=notice, **values)
+        headers = {"cache-control": "no-store" if self.api.has_session else "no-cache"}
+        if csp is not None:
+            headers["content-security-policy"] = csp
+        return self.with_cookies(HTMLResponse(text, status, headers=headers))
+
+    def go(self, path: str, *, done: str | None = None) -> Response:
+        """A redirect after a form (303).
+
+        Args:
+            path: Of this site.
+            done: A word of `NOTICES`.
+        """
+        if done is not None:
+            path += ("&" if "?" in path else "?") + urlencode({DONE: done})
+        return self.with_cookies(RedirectResponse(path, 303, headers={"cache-control": "no-store"}))
+
+    def with_cookies(self, response: Response) -> Response:
+        """Pass on the cookies that the API has set."""
+        for cookie in self.api.cookies:
+            response.raw_headers.append((b"set-cookie", cookie.encode("latin-1")))
+        return response
+
+
+Handler: TypeAlias = Callable[[Visit], Awaitable[Response]]
+"""Answers a visit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What there is at a path.
+
+    Attributes:
+        path: With `{id}` where an id stands.
+        show: Answers GET.
+        submit: Answers POST, mostly with a redirect.
+        signed_in: Only for who is signed in; others are sent to sign in first, and then back.
+    """
+
+    path: str
+    show: Handler | None = None
+    submit: Handler | None = None
+    signed_in: bool = False
+
+    @property
+    def methods(self) -> list[str]:
+        """Those that it answers."""
+        return [method for method, handler in (("GET", self.show), ("POST", self.submit)) if handler is not None]
+
+    def handler(self, method: str) -> Handler:
+        """What answers a method.
+
+        Raises:
+            HTTPException: Nothing does (405).
+        """
+        found = self.submit if method == "POST" else self.show
+        if found is None:
+            raise HTTPException(405, headers={"allow": ", ".join(self.methods)})
+        return found
+
+
+def local(path: str, default: str = "/") -> str:
+    """A path to go back to, if it is one of this site and no address of another."""
+    inside = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return path if inside else default
+
+
+def request_id(request: Request) -> str:
+    """The id of a request."""
+    return str(request.scope.get(REQUEST_ID, ""))
