@@ -199,7 +199,7 @@ async def test_a_refund_that_the_provider_refuses_is_listed_and_the_same_key_beg
     key = {"Idempotency-Key": "return"}
     refused = await seller.post(refunds_of(charge), headers=key)
     problem = refused.json()
-    assert (refused.status_code, problem["code"], problem["reasonCode"]) == (409, "refund_refused", "charge_disputed")
+    assert (refused.status_code, problem["code"], problem["providerCode"]) == (409, "refund_refused", "charge_disputed")
     assert problem["chargeId"] == charge["id"]
     again = await seller.post(refunds_of(charge), headers=key)
     assert again.status_code == 201

@@ -66,6 +66,7 @@ class Tickets(Service[tickets.Tickets]):
 
     announce = waited(tickets.Tickets.announce)
     call_off = waited(tickets.Tickets.call_off)
+    pause = waited(tickets.Tickets.pause)
     live_event = waited(tickets.Tickets.live_event)
     live_events = waited(tickets.Tickets.live_events)
     list = waited(tickets.Tickets.list)
@@ -84,6 +85,10 @@ class Orders(Service[orders.Orders]):
     place = waited(orders.Orders.place)
     keep = waited(orders.Orders.keep)
     cancel = waited(orders.Orders.cancel)
+    prolong = waited(orders.Orders.prolong)
+    call_off = waited(orders.Orders.call_off)
+    passes = waited(orders.Orders.passes)
+    admit = waited(orders.Orders.admit)
     get = waited(orders.Orders.get)
     mine = waited(orders.Orders.mine)
 

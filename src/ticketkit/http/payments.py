@@ -60,7 +60,7 @@ async def refund_payment(call: Call[NewRefund, None]) -> Response:
         command_key=call.key,
     )
     if refund.status is RefundStatus.FAILED:
-        values = {"charge_id": refund.charge_id, "refund_id": refund.id, "reason_code": refund.code}
+        values = {"charge_id": refund.charge_id, "refund_id": refund.id, "provider_code": refund.code}
         return Problem(409, "refund_refused", "The payment provider refused to give it back.", values=values)
     shape = shapes.refund(refund)
     if refund.status is RefundStatus.COMPLETED:
@@ -155,7 +155,7 @@ OPERATIONS: Final = (
         description=(
             "By the seller of all its tickets, or an operator. When all is given back, the tickets are for sale again, "
             "or stay sold, by the policy of the order. A refusal of the provider is `refund_refused`, with the "
-            "provider's own code in `reasonCode`."
+            "provider's own code in `providerCode`."
         ),
         handler=refund_payment,
         body=NewRefund,
