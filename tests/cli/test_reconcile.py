@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from tests.runtime.processes import wait_until
 from ticketkit.cli import main
 from ticketkit.marketplace import Marketplace
 from ticketkit.memory import read_books
+from ticketkit.services.comparison import REPAIRS, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -157,6 +159,12 @@ def test_what_is_wrong_is_said_and_exits_with_2(
     given = {"TICKETKIT_DATA_DIR": str(tmp_path), **env}
     done = CliRunner().invoke(main, ["reconcile", *arguments], env=given)
     assert (done.exit_code, words in done.stderr) == (2, True), done.stderr
+
+
+def test_the_page_for_operators_has_every_trouble_with_who_ends_it() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operating.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|", page.partition("### What it finds\n")[2], re.MULTILINE)
+    assert rows == [(trouble.value, REPAIRS[trouble].needs.value) for trouble in Trouble]
 
 
 def test_nothing_to_reconcile_is_well(tmp_path: Path) -> None:
