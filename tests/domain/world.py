@@ -30,6 +30,7 @@ from ticketkit.events.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from decimal import Decimal
 
     from ticketkit.domain.decision import Decision
     from ticketkit.domain.entities import Line
@@ -226,7 +227,7 @@ class World:
         self.hear_all()
         return charge
 
-    def refund(self, id: str, charge_id: str, amount: Money | None = None) -> Refund:
+    def refund(self, id: str, charge_id: str, amount: Money | Decimal | None = None) -> Refund:
         command = self.command(id)
         return self.decide(
             lambda state: payments.refund(state, command, charge_id=charge_id, amount=amount),

@@ -68,6 +68,13 @@ def test_totals_of_storages_are_gauges() -> None:
     assert 'status="created"' not in metrics.exposition({"main": Totals()}, now).decode()
 
 
+async def test_what_needs_people_about_payments_is_a_gauge_where_payments_runs(nobody: Client) -> None:
+    assert 'ticketkit_payments_to_repair{provider="fake"} 0.0' in (await nobody.get("/metrics")).text
+    metrics = Metrics()
+    assert 'to_repair{provider="fake"} 2.0' in metrics.exposition({}, datetime.now(UTC), to_repair={"fake": 2}).decode()
+    assert "to_repair{" not in Metrics().exposition({}, datetime.now(UTC)).decode()
+
+
 def test_two_apps_have_numbers_of_their_own() -> None:
     first, second = Metrics(), Metrics()
     first.observe("/a", "GET", 200, 0.1)

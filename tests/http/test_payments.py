@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
-from tests.http.conftest import PASSWORD, Client, Json, Publish, Visit, field_of
+from tests.http.conftest import Client, Json, Publish, field_of
 
 from ticketkit.domain.policy import OnDecline, Policy
 from ticketkit.ids import new_id
@@ -258,95 +258,3 @@ async def test_a_webhook_of_another_provider_is_404(stranger: Client) -> None:
 async def test_a_webhook_has_at_most_a_mebibyte(stranger: Client) -> None:
     assert (await stranger.post(HOOK, content=b" " * 1024 * 1024)).status_code == 400
     assert (await stranger.post(HOOK, content=b" " * (1024 * 1024 + 1))).status_code == 413
-
-
-@pytest.fixture
-async def charge(buyer: Client, order: Json) -> Json:
-    found: Json = (await buyer.post(PAY, json={"orderId": order["id"], "token": "tok_visa"})).json()
-    return found
-
-
-async def test_the_seller_of_all_its_tickets_gives_money_back(
-    seller: Client, buyer: Client, charge: Json, order: Json, market: Marketplace
-) -> None:
-    part = await seller.post(f"{PAY}/{charge['id']}/refunds", json={"amount": 5, "reason": "a seat with a pillar"})
-    assert (part.status_code, part.json()["amount"], part.json()["status"]) == (201, 5.0, "completed")
-    assert (await seller.get(f"{PAY}/{charge['id']}")).json()["refunds"] == [part.json()]
-    ticket = order["tickets"][0]["id"]
-    await market.clock.advance(seconds=5)
-    assert (await buyer.get(f"/api/tickets/{ticket}")).json()["status"] == "sold", "a part frees nothing"
-    rest = await seller.post(f"{PAY}/{charge['id']}/refunds")
-    assert (rest.status_code, rest.json()["amount"]) == (201, 14.99)
-    await market.clock.advance(seconds=5)
-    assert (await buyer.get(f"/api/tickets/{ticket}")).json()["status"] == "available"
-    assert (await buyer.get(f"/api/orders/{order['id']}")).json()["status"] == "completed"
-    over = await seller.post(f"{PAY}/{charge['id']}/refunds", json={"amount": 0.01})
-    assert (over.status_code, over.json()["code"]) == (409, "refund_above_charge")
-
-
-async def test_a_refund_asked_for_twice_with_one_key_is_one(seller: Client, charge: Json) -> None:
-    key = {"Idempotency-Key": "once"}
-    first = await seller.post(f"{PAY}/{charge['id']}/refunds", json={"amount": 5}, headers=key)
-    assert (await seller.post(f"{PAY}/{charge['id']}/refunds", json={"amount": 5}, headers=key)).json() == first.json()
-    other = await seller.post(f"{PAY}/{charge['id']}/refunds", json={"amount": 6}, headers=key)
-    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
-    assert len((await seller.get(f"{PAY}/{charge['id']}")).json()["refunds"]) == 1
-
-
-async def test_only_seller_and_operators_give_money_back(
-    buyer: Client, rival: Client, charge: Json, visit: Visit, market: Marketplace
-) -> None:
-    mine = await buyer.post(f"{PAY}/{charge['id']}/refunds")
-    assert (mine.status_code, mine.json()["code"]) == (403, "not_the_seller")
-    strange = await rival.post(f"{PAY}/{charge['id']}/refunds")
-    assert (strange.status_code, strange.json()["code"]) == (404, "charge_not_found")
-    operator = await visit()
-    signed_in = await market.auth.sign_up("operator@example.com", PASSWORD, roles=("operator",))
-    operator.cookies.set("session", signed_in.token)
-    assert (await operator.get(f"{PAY}/{charge['id']}")).status_code == 200
-    assert (await operator.post(f"{PAY}/{charge['id']}/refunds")).status_code == 201
-
-
-@pytest.mark.parametrize(
-    ("body", "field"), [({"amount": 0}, "amount"), ({"amount": 0.001}, "amount"), ({"amount": "x"}, "amount")]
-)
-async def test_a_refund_of_nothing_sensible_is_refused_by_name(
-    seller: Client, charge: Json, body: Json, field: str
-) -> None:
-    refused = await seller.post(f"{PAY}/{charge['id']}/refunds", json=body)
-    assert (refused.status_code, field_of(refused)) == (400, field)
-
-
-async def test_refunds_at_once_never_exceed_what_was_taken(
-    seller: Client, charge: Json, provider: FakePayments
-) -> None:
-    answers: list[int] = []
-
-    async def ask() -> None:
-        answers.append((await seller.post(f"{PAY}/{charge['id']}/refunds", json={"amount": 3})).status_code)
-
-    async with anyio.create_task_group() as group:
-        for _ in range(20):
-            group.start_soon(ask)
-    assert (answers.count(201), answers.count(409)) == (6, 14)
-    assert sum(refund.amount.minor for refund in provider.books().refunds) == 1800
-
-
-async def test_a_refund_that_the_provider_refuses_is_told(seller: Client, charge: Json, provider: FakePayments) -> None:
-    provider.faults.decline("refund", code="insufficient_balance")
-    refused = await seller.post(f"{PAY}/{charge['id']}/refunds")
-    assert (refused.status_code, refused.json()["code"]) == (409, "refund_refused")
-    assert refused.json()["providerCode"] == "insufficient_balance"
-    assert (await seller.post(f"{PAY}/{charge['id']}/refunds")).status_code == 201, "its amount can be refunded again"
-
-
-async def test_a_refund_that_is_not_decided_is_looked_at_again(
-    seller: Client, charge: Json, provider: FakePayments, patiently: Callable[..., Awaitable[Any]], market: Marketplace
-) -> None:
-    provider.faults.unavailable()
-    waiting = await patiently(seller.post(f"{PAY}/{charge['id']}/refunds"))
-    assert (waiting.status_code, waiting.json()["status"]) == (202, "created")
-    provider.faults.available()
-    await market.clock.advance(minutes=2)
-    (refund,) = (await seller.get(f"{PAY}/{charge['id']}")).json()["refunds"]
-    assert refund["status"] == "completed"

@@ -93,7 +93,7 @@ def test_what_agrees_is_no_finding(ours: Record, theirs: ProviderCharge | None) 
         (record(AUTHORIZED, copy=WAITS), booked("authorized"), Trouble.UNFINISHED),
         (record(OWING), booked("authorized"), Trouble.VOID_OWED),
         (record(OWING), booked("captured"), Trouble.VOID_OWED),
-        (record(OWING), booked("pending"), Trouble.WAITS_FOR_PROVIDER),
+        (record(OWING), booked("pending"), Trouble.VOID_OWED),
         (record(COMPLETED, refund(RefundStatus.CREATED)), booked("captured"), Trouble.REFUND_OPEN),
         # Its answer was lost: it is asked for again with the same key.
         (record(COMPLETED, refund(RefundStatus.CREATED)), booked("captured", refunded=2000), Trouble.REFUND_OPEN),
@@ -124,6 +124,7 @@ def test_money_of_a_failed_charge_is_found(ours: Record, theirs: ProviderCharge,
 def test_a_capture_without_a_reason_is_found() -> None:
     assert troubles(record(AUTHORIZED), booked("captured")) == ["waits_for_orders", "captured_unexpectedly"]
     assert troubles(record(replace(AUTHORIZED, taken=True)), booked("captured")) == ["waits_for_orders"]
+    assert troubles(record(AUTHORIZED, copy=WAITS), booked("captured")) == ["unfinished"], "its answer was lost"
 
 
 @pytest.mark.parametrize(

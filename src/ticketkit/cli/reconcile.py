@@ -46,12 +46,10 @@ def reconcile(context: click.Context, pace: float, *, dry_run: bool, every: bool
     Exits with 0 when all agrees, or ends by itself; with 1 when something needs people; with 2 when settings are wrong.
     """
     from ticketkit.cli.failing import told
-    from ticketkit.runtime import logs
 
     if adopt and (dry_run or not every):
         raise click.UsageError("--adopt goes with --all, and not with --dry-run.")
-    logs.configure(as_json=False, level="ERROR")
-    with told():
+    with told(), _only_errors():
         options = {"dry_run": dry_run, "every": every, "adopt": adopt, "pace": pace or None}
         report, interrupted = _run(loaded(context), options, shown=not as_json and sys.stderr.isatty())
     if interrupted:
@@ -178,6 +176,20 @@ def _say(report: Report, *, dry_run: bool) -> None:
         f"{applied}. {left['people']:,} need people, {left['ticketkit']:,} can be finished, {left['time']:,} end by "
         "themselves."
     )
+
+
+@contextmanager
+def _only_errors() -> Iterator[None]:
+    """Warnings of the log are in the report, too."""
+    import logging
+
+    logger = logging.getLogger("ticketkit")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 @contextmanager

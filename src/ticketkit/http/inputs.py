@@ -34,6 +34,8 @@ from ticketkit.services.tickets import BATCH
 
 MOST_TICKETS: Final = 1_000
 """Most tickets that an order may name; how many one may have is the policy's."""
+REASON: Final = 500
+"""Most characters of a reason."""
 _AMOUNT: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _MOST_DIGITS: Final = 40
 _TOO_LARGE: Final[int] = 10**40
@@ -109,7 +111,7 @@ Time = Annotated[AwareDatetime, BeforeValidator(_written_time), AfterValidator(_
 """A time with an offset; UTC from here on."""
 Words = Annotated[str, StringConstraints(max_length=100), AfterValidator(_printable)]
 """What to search for."""
-Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=TITLE), AfterValidator(_printable)]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=REASON), AfterValidator(_printable)]
 """Why something is done."""
 Address = Annotated[
     str,

@@ -45,18 +45,16 @@ async def pay(call: Call[NewPayment, None]) -> Response:
 
 async def get_payment(call: Call[None, None]) -> Response:
     """A charge of the caller, of the seller of all its tickets, or of an operator."""
-    caller = call.principal
-    charge, refunds = await call.shop.payments.get(caller.id, call.id, operator=caller.is_operator)
+    charge, refunds = await call.shop.payments.get(call.user_id, call.id, operator=call.owner_id is None)
     return Json(shapes.charge(charge, refunds))
 
 
 async def refund_payment(call: Call[NewRefund, None]) -> Response:
     """Give a payment back."""
-    caller = call.principal
     refund = await call.shop.payments.refund(
         call.id,
-        actor=caller.id,
-        seller_id=None if caller.is_operator else caller.id,
+        actor=call.user_id,
+        seller_id=call.owner_id,
         amount=call.body.amount,
         reason=call.body.reason,
         command_key=call.key,
@@ -66,7 +64,7 @@ async def refund_payment(call: Call[NewRefund, None]) -> Response:
         return Problem(409, "refund_refused", "The payment provider refused to give it back.", values=values)
     shape = shapes.refund(refund)
     if refund.status is RefundStatus.COMPLETED:
-        return Json(shape, status_code=201)
+        return Json(shape, status_code=201, headers={"location": _where(call, refund.charge_id)})
     return _later(call, shape, refund.charge_id)
 
 
@@ -83,8 +81,11 @@ async def receive_webhook(call: Call[None, None]) -> Response:
 
 def _later(call: Call[Any, Any], shape: shapes.Charge | shapes.Refund, charge_id: str) -> Json:
     """What is not decided yet, and where to look."""
-    where = path_of(call.request, f"/api/payments/{charge_id}")
-    return Json(shape, status_code=202, headers={"location": where, "retry-after": "1"})
+    return Json(shape, status_code=202, headers={"location": _where(call, charge_id), "retry-after": "1"})
+
+
+def _where(call: Call[Any, Any], charge_id: str) -> str:
+    return path_of(call.request, f"/api/payments/{charge_id}")
 
 
 async def _failed(call: Call[Any, Any], charge: Charge) -> Problem:
@@ -162,7 +163,9 @@ OPERATIONS: Final = (
         signed_in=True,
         keyed=True,
         answers={
-            201: Answer(what="Given back: the refund is completed.", shape=shapes.Refund),
+            201: Answer(
+                what="Given back: the refund is completed.", shape=shapes.Refund, headers={"Location": "The charge."}
+            ),
             202: Answer(
                 what="Begun, and carried out when the provider answers: look at the charge again.",
                 shape=shapes.Refund,

@@ -261,11 +261,10 @@ def _kept(record: Record) -> Finding:
 
 def _by_books(record: Record, finding: Finding, booked: ProviderCharge) -> Finding:
     """What is not over, in the light of the books: who is waited for."""
-    undecided = finding.trouble in (Trouble.UNFINISHED, Trouble.VOID_OWED)
-    if undecided and booked.status is ProviderStatus.PENDING:
-        return record.finding(Trouble.WAITS_FOR_PROVIDER, "The provider has not decided it.")
     if record.charge.status not in (ChargeStatus.CREATED, ChargeStatus.REQUIRES_ACTION):
         return finding
+    if finding.trouble is Trouble.UNFINISHED and booked.status is ProviderStatus.PENDING:
+        return record.finding(Trouble.WAITS_FOR_PROVIDER, "The provider has not decided it.")
     if booked.status is ProviderStatus.REQUIRES_ACTION:
         return record.finding(Trouble.WAITS_FOR_BUYER, "Its buyer has to act.")
     if finding.trouble is Trouble.WAITS_FOR_BUYER:
@@ -286,12 +285,17 @@ def _differences(record: Record, booked: ProviderCharge) -> Iterator[Finding]:
             yield from _of_given(record, booked)
         case ChargeStatus.FAILED if not charge.owes_void and not record.open_refunds:
             yield from _of_failed(record, booked)
-        case ChargeStatus.AUTHORIZED if booked.status is ProviderStatus.CAPTURED and not charge.taken:
+        case ChargeStatus.AUTHORIZED if booked.status is ProviderStatus.CAPTURED and not _expected(record):
             yield record.finding(
                 Trouble.CAPTURED_UNEXPECTEDLY, f"{_taken(booked)} were captured, and are not on record."
             )
     if charge.status is not ChargeStatus.COMPLETED and booked.amount != charge.amount and has_money(booked):
         yield record.finding(Trouble.AMOUNT_DIFFERS, f"It is of {charge.amount}, at the provider of {booked.amount}.")
+
+
+def _expected(record: Record) -> bool:
+    """Whether a capture of an authorized charge is what was asked for, and only its answer was lost."""
+    return record.charge.taken or (record.copy is not None and may_capture(record.charge, record.copy))
 
 
 def _of_completed(record: Record, booked: ProviderCharge) -> Iterator[Finding]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from ticketkit.backends.errors import OutcomeUnknown, Unavailable
+from ticketkit.backends.errors import Misconfigured, OutcomeUnknown, Unavailable
 from ticketkit.backends.payments import Paced
 from ticketkit.domain.entities import Charge, Entity, Kind, Webhook
 from ticketkit.services.comparison import Finding, Needs, Record, Trouble, compare, has_money, settled, unfinished
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from ticketkit.services.driver import Driver
     from ticketkit.services.reconciliation import Reconciler
     from ticketkit.services.webhooks import Webhooks
+
+log = logging.getLogger(__name__)
 
 AT_ONCE: Final = 8
 """Charges at once: buyers who pay meanwhile come first."""
@@ -133,8 +136,11 @@ class Walk:
         async def one(charge: Charge) -> None:
             try:
                 await self._charge(charge)
-            except (Unavailable, OutcomeUnknown) as error:  # raised below, outside of the task group
+            except (Unavailable, OutcomeUnknown, Misconfigured) as error:  # raised below, outside of the task group
                 away.append(error)
+            except Exception as error:  # the loop of a runner: one that can't be read holds up no other
+                log.exception("charge %s could not be looked at", charge.id)
+                self.report.findings.append(stopping(Record(charge=charge), error))
             finally:
                 limiter.release_on_behalf_of(charge.id)
 
