@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
+import anyio
 import pytest
 from web.browsing import Browser
 from web.conftest import ListTickets, Stage, Visit
@@ -153,8 +155,10 @@ async def test_nothing_chosen_and_nobody_signed_in_lose_nothing(
 
 
 async def test_a_payment_that_is_not_decided_keeps_the_tickets(at_order: Browser, market: Marketplace) -> None:
-    shown = await at_order.submit("Pay $49.50", card="tok_pending")
-    assert shown.status == 200
+    async with anyio.create_task_group() as group:
+        group.start_soon(partial(at_order.submit, "Pay $49.50", card="tok_pending"))
+        await market.clock.advance(seconds=12)  # so long it waits for the bank, and then goes on
+    assert at_order.page.status == 200
     (booked,) = market.payments.provider.books().charges  # type: ignore[attr-defined]
     await market.payments.provider.resolve(booked.reference)  # type: ignore[attr-defined]
     await market.clock.advance(seconds=40)
