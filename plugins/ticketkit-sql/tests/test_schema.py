@@ -14,7 +14,7 @@ from sqlalchemy import MetaData, create_engine
 from ticketkit.backends.errors import Misconfigured
 from ticketkit.backends.spec import BackendKind, Context
 from ticketkit.domain.entities import Charge, LiveEvent, Order, OrderCopy
-from ticketkit.domain.policy import OnRefund
+from ticketkit.domain.policy import OnDecline, OnRefund
 from ticketkit_sql import schema
 from ticketkit_sql.plugin import ticketkit_backends
 from ticketkit_sql.storage import open_storage
@@ -81,7 +81,8 @@ def test_a_database_of_the_release_before_is_upgraded_with_what_is_in_it(tmp_pat
             return dict(await storage.get([LiveEvent.key("e"), Order.key("o"), OrderCopy.key("o"), Charge.key("c")]))
 
     event, order, copy, charge = anyio.run(read).values()
-    assert (event.paused, order.prolonged, order.released, copy.sellers) == (False, 0, False, ())
+    assert (event.paused, order.prolonged, order.released) == (False, 0, False)
+    assert (copy.sellers, copy.on_decline) == ((), OnDecline.CANCEL)
     assert order.policy.on_refund is OnRefund.KEEP
     assert order.policy.extensions == 0
     assert order.lines[0].seller_id is None

@@ -149,11 +149,17 @@ class PaymentProvider(Protocol):
         ...
 
     async def void(self, reference: str, *, key: str) -> Outcome:
-        """End the object and let the money go. `Declined` when it is captured: only a refund helps then."""
+        """End the object and let the money go. `Declined` when it is captured: only a refund helps then.
+
+        A declined payment is ended too: nobody can try it again.
+        """
         ...
 
     async def refund(self, reference: str, *, refund_id: str, amount: Money, key: str) -> Outcome:
-        """Give captured money back; the sum of refunds never exceeds what was captured."""
+        """Give captured money back; the sum of refunds never exceeds what was captured.
+
+        `Pending` counts, and is ended by asking again: the key is answered `Pending` until it is `Done` or `Declined`.
+        """
         ...
 
     async def retrieve(self, reference: str) -> ProviderCharge | None:

@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "keys": "ticketkit.cli.keys:keys",
     "new-plugin": "ticketkit.cli.new_plugin:new_plugin",
     "plugins": "ticketkit.cli.plugins:plugins",
+    "reconcile": "ticketkit.cli.reconcile:reconcile",
     "serve": "ticketkit.cli.serve:serve",
 }
 """ticketkit's own commands: name → module and attribute."""

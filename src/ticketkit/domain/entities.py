@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from ticketkit.domain.money import Money, total
-from ticketkit.domain.policy import Policy
+from ticketkit.domain.policy import OnDecline, Policy
 
 Kind: TypeAlias = Literal[
     "charge", "email", "holds", "live_event", "order", "order_copy", "refund", "session", "ticket", "user", "webhook"
@@ -390,6 +390,7 @@ class OrderCopy(Kept):
         order_version: Version of the order that this is a copy of; older ones are ignored.
         charge_id: The charge that pins the order, as orders said.
         sellers: Who listed its tickets, each once; empty when the event did not say.
+        on_decline: What a declined payment does to it.
         charges: All charges that payments began for it, oldest first.
         open_charge_id: The one that is not final; at most one.
     """
@@ -403,6 +404,7 @@ class OrderCopy(Kept):
     expires_at: datetime
     charge_id: str | None = None
     sellers: tuple[str, ...] = ()
+    on_decline: OnDecline = OnDecline.CANCEL
     order_version: int
     charges: tuple[str, ...] = ()
     open_charge_id: str | None = None

@@ -31,6 +31,7 @@ from ticketkit.domain.entities import (
 )
 from ticketkit.domain.errors import ChargeClosed, Conflict, Forbidden, InvalidMoney, NotFound, OrderClosed
 from ticketkit.domain.money import Money
+from ticketkit.domain.policy import OnDecline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,6 +49,7 @@ class OrderNews:
 
     Attributes:
         sellers: Who listed its tickets, each once; empty when the event does not say.
+        on_decline: What a declined payment does to it.
     """
 
     id: str
@@ -59,6 +61,7 @@ class OrderNews:
     charge_id: str | None
     version: int
     sellers: tuple[str, ...] = ()
+    on_decline: OnDecline = OnDecline.CANCEL
 
 
 def order_heard(state: State, news: OrderNews) -> Changes | Need:
@@ -81,6 +84,7 @@ def order_heard(state: State, news: OrderNews) -> Changes | Need:
         expires_at=news.expires_at,
         charge_id=news.charge_id,
         sellers=news.sellers,
+        on_decline=news.on_decline,
         order_version=news.version,
         charges=copy.charges if copy else (),
         open_charge_id=copy.open_charge_id if copy else None,
@@ -390,11 +394,48 @@ def _wanted(amount: Money | Decimal, currency: str) -> Money:
     return amount
 
 
+def note_refund(state: State, command: Command, charge_id: str, *, given_back: int) -> Changes | Need:
+    """Put on record what was given back at the provider, by hand, and not by a refund of ours.
+
+    Args:
+        state: Starts with the charge.
+        command: Brings the id of the refund that is noted for it.
+        charge_id: Of a completed charge; void for others.
+        given_back: What the provider's books say in all, minor units. Refunds under way count as given back: they may
+            be among it.
+    """
+    charge = state.require(Charge, charge_id)
+    more = given_back - charge.refunded
+    if charge.status is not ChargeStatus.COMPLETED or more <= 0:
+        return Changes(answer=(charge,))
+    noted = Refund(
+        id=command.fresh[0],
+        charge_id=charge_id,
+        order_id=charge.order_id,
+        amount=Money.of(more, charge.amount.currency),
+        reason="Given back at the payment provider.",
+        status=RefundStatus.COMPLETED,
+        created_at=state.now,
+    )
+    charge = replace(
+        charge,
+        refunded=charge.refunded + more,
+        given_back=charge.given_back + more,
+        refund_ids=(*charge.refund_ids, noted.id),
+    )
+    facts = (Fact("refund.completed", key_of(noted)), Fact("charge.refunded", key_of(charge)))
+    return Changes(put=(noted, charge), facts=facts, answer=(noted, charge))
+
+
+def sold_all(copy: OrderCopy | None, user_id: str) -> bool:
+    """Whether somebody is the seller of all tickets of an order."""
+    return copy is not None and copy.sellers == (user_id,)
+
+
 def _check_seller(charge: Charge, copy: OrderCopy | None, seller_id: str) -> None:
-    sellers = copy.sellers if copy is not None else ()
-    if sellers == (seller_id,):
+    if sold_all(copy, seller_id):
         return
-    if seller_id in sellers:
+    if copy is not None and seller_id in copy.sellers:
         msg = "Other sellers' tickets are in this order too: only an operator can refund it."
         raise Forbidden(msg, code="several_sellers", charge_id=charge.id)
     if seller_id == charge.buyer_id:
@@ -412,6 +453,11 @@ def may_capture(charge: Charge, copy: OrderCopy) -> bool:
         and copy.charge_id == charge.id
         and copy.total == charge.amount
     )
+
+
+def another_card(copy: OrderCopy, now: datetime) -> bool:
+    """Whether an order goes on after a declined payment, so that another card can be tried."""
+    return copy.status is OrderStatus.CREATED and copy.on_decline is OnDecline.KEEP and now < copy.expires_at
 
 
 def _check_payable(state: State, copy: OrderCopy) -> None:

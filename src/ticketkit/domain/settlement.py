@@ -43,8 +43,7 @@ def charge_heard(state: State, news: ChargeNews) -> Changes | Need:
     - `authorized`: pins an order that is open, in time, still holds every ticket, and costs what was authorized;
       an open order for which one of these is not so is cancelled.
     - `completed` by the pinning charge: the order is completed and its tickets are sold.
-    - `failed`: the pinning charge cancels the order; a declined one does if the policy says so, and else the order is
-      told again, so that payments can say until when another card may be tried.
+    - `failed`: the pinning charge cancels the order; a declined one does if the policy says so.
     - `completed` and all given back: the tickets of the order that it paid are for sale again, if the policy says so.
     """
     order = state.get(Order, news.order_id)
@@ -73,8 +72,8 @@ def _react(state: State, order: Order, news: ChargeNews) -> Changes | Need | Non
             return _pinned(state, order, news)
         case ChargeStatus.COMPLETED if mine:
             return completed(state, order, released=_releases(order, news))
-        case ChargeStatus.FAILED if mine or (waiting and news.declined):
-            return _lost(state, order, mine=mine)
+        case ChargeStatus.FAILED if reason := _lost(order, news, mine=mine):
+            return cancelled(state, order, reason)
     return None
 
 
@@ -89,13 +88,14 @@ def _releases(order: Order, news: ChargeNews) -> bool:
     )
 
 
-def _lost(state: State, order: Order, *, mine: bool) -> Changes | Need:
-    """The pinning charge failed, or one of an open order was declined."""
+def _lost(order: Order, news: ChargeNews, *, mine: bool) -> CancelReason | None:
+    """Why a failed charge ends its order, if it does."""
     if mine:
-        return cancelled(state, order, CancelReason.PAYMENT_FAILED)
-    if order.policy.on_decline is OnDecline.CANCEL:
-        return cancelled(state, order, CancelReason.PAYMENT_DECLINED)
-    return Changes(put=(order,), facts=(Fact("order.updated", key_of(order)),), answer=(order,))
+        return CancelReason.PAYMENT_FAILED
+    waiting = order.status is OrderStatus.CREATED
+    if waiting and news.declined and order.policy.on_decline is OnDecline.CANCEL:
+        return CancelReason.PAYMENT_DECLINED
+    return None
 
 
 def _extended(state: State, order: Order, extension: Extension) -> Changes | None:

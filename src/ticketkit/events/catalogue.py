@@ -19,6 +19,7 @@ from ticketkit.domain.entities import (
     RefundStatus,
     TicketStatus,
 )
+from ticketkit.domain.policy import OnDecline
 from ticketkit.events.contract import Contract, Shape
 
 
@@ -160,7 +161,8 @@ class OrderLine(Shape):
 class OrderState(Contract):
     """The public state of an order.
 
-    `chargeId` is the charge that pins or paid it; `released` says that its tickets were freed by a full refund.
+    `chargeId` is the charge that pins or paid it; `released` says that its tickets were freed by a full refund;
+    `onDecline` says what a declined payment does to it.
     """
 
     user_id: str
@@ -171,6 +173,7 @@ class OrderState(Contract):
     lines: tuple[OrderLine, ...]
     charge_id: str | None = None
     released: bool = False
+    on_decline: OnDecline = OnDecline.CANCEL
     extra: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -181,7 +184,7 @@ class OrderCreated(OrderState):
 
 
 class OrderUpdated(OrderState):
-    """A buyer dropped some tickets, a full refund released them, or the order goes on after a declined payment."""
+    """A buyer dropped some tickets of an order, or a full refund released those of a completed one."""
 
     NAME: ClassVar = "order.updated"
 

@@ -126,6 +126,7 @@ def _order_json(order: Order) -> dict[str, Any]:
         ],
         "chargeId": order.charge_id,
         "released": order.released,
+        "onDecline": order.policy.on_decline.value,
         "extra": order.extra,
     }
 
@@ -192,6 +193,7 @@ def _order(order: Order) -> dict[str, Any]:
         "user_id": order.buyer_id,
         "total": _money(order.total),
         "lines": lines,
+        "on_decline": order.policy.on_decline,
     }
 
 

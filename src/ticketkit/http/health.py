@@ -13,7 +13,9 @@ from ticketkit.http.bodies import Json
 from ticketkit.http.metrics import Metrics
 from ticketkit.http.operation import Answer, Call, Operation
 from ticketkit.http.problems import Problem
+from ticketkit.http.shop import Shop
 from ticketkit.runtime.runtime import NotRunning
+from ticketkit.services.catalogue import ServiceName
 
 TAG: Final = "operations"
 
@@ -33,6 +35,15 @@ async def ready(call: Call[None, None]) -> Response:
     return Problem(503, "not_ready", detail, errors=errors, headers={"retry-after": "1"})
 
 
+def _to_repair(shop: Shop) -> dict[str, int]:
+    if ServiceName.PAYMENTS not in shop.services:
+        return {}
+    try:
+        return {shop.payments.provider.name: len(shop.payments.to_repair)}
+    except NotRunning:
+        return {}
+
+
 def operations(metrics: Metrics) -> tuple[Operation, ...]:
     """The table of these routes."""
 
@@ -41,7 +52,7 @@ def operations(metrics: Metrics) -> tuple[Operation, ...]:
             totals = await call.shop.totals()
         except (NotRunning, Unavailable):
             totals = {}  # the numbers of requests are wanted just then
-        content = metrics.exposition(totals, call.shop.clock.now())
+        content = metrics.exposition(totals, call.shop.clock.now(), to_repair=_to_repair(call.shop))
         return Response(content, headers={"content-type": CONTENT_TYPE_LATEST, "cache-control": "no-store"})
 
     return (

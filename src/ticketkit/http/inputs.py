@@ -109,6 +109,8 @@ Time = Annotated[AwareDatetime, BeforeValidator(_written_time), AfterValidator(_
 """A time with an offset; UTC from here on."""
 Words = Annotated[str, StringConstraints(max_length=100), AfterValidator(_printable)]
 """What to search for."""
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=TITLE), AfterValidator(_printable)]
+"""Why something is done."""
 Address = Annotated[
     str,
     StringConstraints(max_length=EMAIL),
@@ -217,13 +219,6 @@ class ShownPass(Input):
     text: Annotated[str, StringConstraints(min_length=1, max_length=2_000), Field(alias="pass")]
 
 
-class NewRefund(Input):
-    """Money to be given back."""
-
-    amount: Annotated[Amount | None, Field(description="In the charge's currency; left out: all that is left.")] = None
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] = ""
-
-
 class NewPayment(Input):
     """A payment for an order."""
 
@@ -233,6 +228,13 @@ class NewPayment(Input):
         StringConstraints(min_length=1, max_length=500, pattern="^[!-~]+$"),
         Field(description="What the payment provider's form gave; left out where that form confirms by itself."),
     ] = None
+
+
+class NewRefund(Input):
+    """Money of a payment to be given back."""
+
+    amount: Annotated[Amount | None, Field(description="In the payment's currency; left out: all that is left.")] = None
+    reason: Annotated[Reason, Field(description="For people; the buyer sees it.")] = ""
 
 
 class LiveEventQuery(Paged):

@@ -41,6 +41,12 @@ class Metrics:
         self._age = self._gauge("outbox_age_seconds", "Age of the oldest unpublished event.")
         self._dead = self._gauge("outbox_dead", "Events that could not be published.")
         self._overdue = self._gauge("overdue_locks", "Open orders past their time.")
+        self._to_repair = Gauge(
+            "ticketkit_payments_to_repair",
+            "Charges and refunds that need people.",
+            ("provider",),
+            registry=self.registry,
+        )
         # What `labels` finds by its values on each call, kept.
         self._known: dict[tuple[str, str, int], tuple[Callable[[], None], Callable[[float], None]]] = {}
 
@@ -55,12 +61,15 @@ class Metrics:
         count()
         observe(seconds)
 
-    def exposition(self, totals: Mapping[str, Totals], now: datetime) -> bytes:
+    def exposition(
+        self, totals: Mapping[str, Totals], now: datetime, *, to_repair: Mapping[str, int] | None = None
+    ) -> bytes:
         """All numbers, in Prometheus' text format.
 
         Args:
             totals: Of each storage.
             now: For the age of events.
+            to_repair: Charges and refunds that need people, by payment provider; none where payments does not run.
         """
         self._entities.clear()
         for storage, found in totals.items():
@@ -70,6 +79,8 @@ class Metrics:
             self._age.labels(storage).set((now - found.oldest).total_seconds() if found.oldest else 0)
             self._dead.labels(storage).set(found.dead)
             self._overdue.labels(storage).set(found.overdue_locks)
+        for provider, count in (to_repair or {}).items():
+            self._to_repair.labels(provider).set(count)
         return generate_latest(self.registry)
 
     def _gauge(self, name: str, what: str, *labels: str) -> Gauge:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from starlette.responses import Response
 
 from ticketkit.domain.entities import Charge, ChargeStatus, RefundStatus
+from ticketkit.domain.payments import another_card
 from ticketkit.http import shapes
 from ticketkit.http.bodies import Json, read
 from ticketkit.http.inputs import NewPayment, NewRefund
@@ -35,41 +36,38 @@ async def pay(call: Call[NewPayment, None]) -> Response:
     body = call.body
     charge = await call.shop.payments.pay(call.user_id, body.order_id, token=body.token, command_key=call.key)
     if charge.status is ChargeStatus.FAILED:
-        return _failed(charge)
+        return await _failed(call, charge)
     shape = shapes.charge(charge, await call.shop.payments.refunds(charge))
     if charge.status is ChargeStatus.COMPLETED:
         return Json(shape, status_code=201)
-    where = path_of(call.request, f"/api/payments/{charge.id}")
-    return Json(shape, status_code=202, headers={"location": where, "retry-after": "1"})
+    return _later(call, shape, charge.id)
 
 
 async def get_payment(call: Call[None, None]) -> Response:
-    """A charge that the caller paid or was paid by, or of anybody for an operator."""
-    charge, refunds = await call.shop.payments.get(call.owner_id, call.id)
-    shape = shapes.charge(charge, refunds)
-    if charge.buyer_id != call.user_id:
-        shape.pop("action", None)  # what the buyer's client goes on with is the buyer's alone
-    return Json(shape)
+    """A charge of the caller, of the seller of all its tickets, or of an operator."""
+    caller = call.principal
+    charge, refunds = await call.shop.payments.get(caller.id, call.id, operator=caller.is_operator)
+    return Json(shapes.charge(charge, refunds))
 
 
 async def refund_payment(call: Call[NewRefund, None]) -> Response:
-    """Give money back."""
-    found = await call.shop.payments.refund(
+    """Give a payment back."""
+    caller = call.principal
+    refund = await call.shop.payments.refund(
         call.id,
-        actor=call.user_id,
-        seller_id=call.owner_id,
+        actor=caller.id,
+        seller_id=None if caller.is_operator else caller.id,
         amount=call.body.amount,
         reason=call.body.reason,
         command_key=call.key,
     )
-    where = path_of(call.request, f"/api/payments/{call.id}")
-    if found.status is RefundStatus.FAILED:
-        code = found.code or "refund_refused"
-        message = "The payment provider refused the refund. Nothing was given back."
-        return Problem(409, "refund_refused", message, values={"refund_id": found.id, "reason_code": code})
-    if found.status is RefundStatus.COMPLETED:
-        return Json(shapes.refund(found), status_code=201, headers={"location": where})
-    return Json(shapes.refund(found), status_code=202, headers={"location": where, "retry-after": "1"})
+    if refund.status is RefundStatus.FAILED:
+        values = {"charge_id": refund.charge_id, "refund_id": refund.id, "provider_code": refund.code}
+        return Problem(409, "refund_refused", "The payment provider refused to give it back.", values=values)
+    shape = shapes.refund(refund)
+    if refund.status is RefundStatus.COMPLETED:
+        return Json(shape, status_code=201)
+    return _later(call, shape, refund.charge_id)
 
 
 async def receive_webhook(call: Call[None, None]) -> Response:
@@ -83,10 +81,19 @@ async def receive_webhook(call: Call[None, None]) -> Response:
     return Json({"received": new})
 
 
-def _failed(charge: Charge) -> Problem:
+def _later(call: Call[Any, Any], shape: shapes.Charge | shapes.Refund, charge_id: str) -> Json:
+    """What is not decided yet, and where to look."""
+    where = path_of(call.request, f"/api/payments/{charge_id}")
+    return Json(shape, status_code=202, headers={"location": where, "retry-after": "1"})
+
+
+async def _failed(call: Call[Any, Any], charge: Charge) -> Problem:
     values = {"charge_id": charge.id, "order_id": charge.order_id}
     if charge.declined:
         code = charge.code or "card_declined"
+        copy = await call.shop.payments.copy(charge.order_id)
+        if copy is not None and another_card(copy, call.shop.clock.now()):
+            values |= {"order_state": copy.status.value, "expires_at": shapes.time(copy.expires_at)}
         return Problem(402, code, _DECLINES.get(code, "The payment was declined. You were not charged."), values=values)
     code = charge.code or "charge_failed"
     return Problem(409, code, _GONE.get(code, "The payment failed. You were not charged."), values=values)
@@ -98,7 +105,10 @@ OPERATIONS: Final = (
         path="/api/payments",
         tag=ServiceName.PAYMENTS,
         summary="Pay for an order",
-        description="A declined payment is 402 with the provider's code, and names the charge in `chargeId`.",
+        description=(
+            "A declined payment is 402 with the provider's code, and names the charge in `chargeId`. Where the order "
+            "goes on, so that another card can be tried, `orderState` is `created` and `expiresAt` says until when."
+        ),
         handler=pay,
         body=NewPayment,
         signed_in=True,
@@ -129,8 +139,8 @@ OPERATIONS: Final = (
         method="GET",
         path="/api/payments/{id}",
         tag=ServiceName.PAYMENTS,
-        summary="A charge of one's own",
-        description="Also of all one's own tickets, for their seller; of everybody, for an operator.",
+        summary="A charge of one's own, or of one's own tickets",
+        description="Its buyer sees it, the seller of all its tickets, and operators; `action` is for the buyer alone.",
         handler=get_payment,
         signed_in=True,
         answers={200: Answer(what="The charge with its refunds.", shape=shapes.Charge)},
@@ -140,24 +150,27 @@ OPERATIONS: Final = (
         method="POST",
         path="/api/payments/{id}/refunds",
         tag=ServiceName.PAYMENTS,
-        summary="Give money back, all or part",
-        description="By the seller of all its tickets, or an operator; never more than was taken. "
-        "A full refund frees the tickets, if the policy of the order says so.",
+        summary="Give a payment back, all or part",
+        description=(
+            "By the seller of all its tickets, or an operator. When all is given back, the tickets are for sale again, "
+            "or stay sold, by the policy of the order. A refusal of the provider is `refund_refused`, with the "
+            "provider's own code in `providerCode`."
+        ),
         handler=refund_payment,
         body=NewRefund,
         body_optional=True,
         signed_in=True,
         keyed=True,
         answers={
-            201: Answer(what="Given back.", shape=shapes.Refund, headers={"Location": "The charge."}),
+            201: Answer(what="Given back: the refund is completed.", shape=shapes.Refund),
             202: Answer(
-                what="Not decided yet: look at the charge again.",
+                what="Begun, and carried out when the provider answers: look at the charge again.",
                 shape=shapes.Refund,
                 headers={"Location": "The charge.", "Retry-After": "Seconds."},
             ),
         },
         errors={
-            400: ("too_many_digits", "amount_out_of_range", "invalid_money"),
+            400: ("invalid_money", "too_many_digits", "amount_out_of_range"),
             403: ("not_the_seller", "several_sellers"),
             404: ("charge_not_found",),
             409: ("charge_not_completed", "refund_above_charge", "refund_refused"),

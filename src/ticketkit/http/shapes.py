@@ -98,18 +98,23 @@ class Order(TypedDict):
 
 
 class Refund(TypedDict):
-    """Money given back."""
+    """Money given back; `code` is the provider's, of one that failed."""
 
     id: Id
+    chargeId: Id
     status: entities.RefundStatus
     code: str | None
+    reason: str
     amount: Number
     currency: Currency
     providerId: str | None
 
 
 class Charge(TypedDict):
-    """One attempt to take money for an order; `action` is what the buyer has to do while `requires_action`."""
+    """One attempt to take money for an order.
+
+    `action`, for its buyer alone, is what they have to do while `requires_action`; `refunded` is what was given back.
+    """
 
     id: Id
     orderId: Id
@@ -119,6 +124,7 @@ class Charge(TypedDict):
     currency: Currency
     provider: str
     providerId: str | None
+    refunded: Number
     refunds: list[Refund]
     version: int
     action: NotRequired[dict[str, Any]]
@@ -275,8 +281,10 @@ def refund(found: entities.Refund) -> Refund:
     """A refund."""
     return {
         "id": found.id,
+        "chargeId": found.charge_id,
         "status": found.status,
         "code": found.code,
+        "reason": found.reason,
         "amount": number(found.amount),
         "currency": found.amount.currency,
         "providerId": found.reference,
@@ -294,11 +302,12 @@ def charge(found: entities.Charge, refunds: Iterable[entities.Refund] = ()) -> C
         "currency": found.amount.currency,
         "provider": found.provider,
         "providerId": found.reference,
+        "refunded": number(Money(found.given_back, found.amount.currency)),
         "refunds": [refund(one) for one in refunds],
         "version": found.version,
     }
-    if found.status is entities.ChargeStatus.REQUIRES_ACTION:
-        shape["action"] = dict(found.action or {})
+    if found.status is entities.ChargeStatus.REQUIRES_ACTION and found.action is not None:
+        shape["action"] = dict(found.action)
     if found.provider == "stripe":
         shape["stripeId"] = found.reference
         shape["stripeRefundId"] = shape["refunds"][-1]["providerId"] if shape["refunds"] else None

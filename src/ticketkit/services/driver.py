@@ -57,7 +57,8 @@ class Driver:
 
     def __init__(self, storage: Storage, commands: Commands, *, till: Till, progress: Progress) -> None:
         self._storage, self._commands = storage, commands
-        self._till, self._progress = till, progress
+        self.till = till
+        self._progress = progress
         self._busy: set[str] = set()
         self._missed: set[str] = set()
         self._nudged = anyio.Event()
@@ -143,7 +144,7 @@ class Driver:
         return None
 
     async def _drive(self, charge: Charge, copy: OrderCopy) -> None:
-        self._till.check(charge)
+        self.till.check(charge)
         left: Charge | None = charge
         for _ in range(MOST_STEPS):
             if left is None:
@@ -172,8 +173,8 @@ class Driver:
         charge = await self._one(Charge, refund.charge_id)
         if refund.status is not RefundStatus.CREATED or charge.reference is None:
             return
-        self._till.check(charge)
-        outcome = await self._till.refund(refund, charge.reference)
+        self.till.check(charge)
+        outcome = await self.till.refund(refund, charge.reference)
         match outcome:
             case Done(reference):
                 await self._decide(
@@ -181,6 +182,15 @@ class Driver:
                 )
             case Declined(code):
                 await self._decide(Refund.key(refund_id), lambda s: payments.refund_failed(s, refund_id, code=code))
+
+    async def note_refund(self, charge: Charge, *, given_back: int) -> None:
+        """Put on record what was given back at the provider, by hand."""
+        command = self._commands.ask("payments.drive", actor=None, fresh=1)
+        await self._storage.decide(
+            Keys.of(Charge.key(charge.id)),
+            lambda s: payments.note_refund(s, command, charge.id, given_back=given_back),
+            command,
+        )
 
     async def later(self, charge: Charge) -> None:
         """Have the reconciler come back to a charge after a pause that grows with its age."""
@@ -206,7 +216,7 @@ class Driver:
             Unavailable, OutcomeUnknown: The books can't be read now.
         """
         found = None
-        if charge.reference is not None and charge.provider == self._till.provider.name:
+        if charge.reference is not None and charge.provider == self.till.provider.name:
             if charge.status in (ChargeStatus.CREATED, ChargeStatus.REQUIRES_ACTION):
                 found = await self._look(charge, charge.reference)
             elif charge.status is ChargeStatus.FAILED and not charge.owes_void and not charge.refund_ids:
@@ -237,7 +247,7 @@ class Driver:
     async def _prepare(self, charge: Charge, copy: OrderCopy) -> Charge | None:
         if await self._late(copy):
             return await self._commit(charge, lambda s: payments.give_up(s, charge.id, code="order_expired"))
-        outcome = await self._till.prepare(charge)
+        outcome = await self.till.prepare(charge)
         match outcome:
             case Done(reference):
                 return await self._commit(charge, lambda s: payments.prepared(s, charge.id, reference=reference))
@@ -248,18 +258,18 @@ class Driver:
     async def _authorize(self, charge: Charge, reference: str, copy: OrderCopy) -> Charge | None:
         if await self._late(copy):
             return await self._commit(charge, lambda s: payments.give_up(s, charge.id, code="order_expired"))
-        outcome = await self._till.authorize(charge, reference)
+        outcome = await self.till.authorize(charge, reference)
         if isinstance(outcome, Pending):  # perhaps the answer of an earlier try: the books know better
             return await self._look(charge, reference)
         return await self._note(charge, outcome)
 
     async def _look(self, charge: Charge, reference: str) -> Charge | None:
-        found = await self._till.books(reference)
+        found = await self.till.books(reference)
         return None if found is None else await self._note(charge, _outcome(found))
 
     async def _look_for_money(self, charge: Charge, reference: str) -> Charge | None:
         """A failed charge that owes nothing should have nothing at the provider; what it has is owed from now on."""
-        found = await self._till.books(reference)
+        found = await self.till.books(reference)
         if found is None or not has_money(found):
             return None
         taken = found.status is ProviderStatus.CAPTURED
@@ -267,7 +277,7 @@ class Driver:
 
     async def _look_whether_returned(self, charge: Charge, reference: str) -> Charge | None:
         """The provider refused to give back what a failed charge took: perhaps people have done it by hand."""
-        found = await self._till.books(reference)
+        found = await self.till.books(reference)
         if found is not None and found.captured > found.refunded:
             return None
         return await self._commit(charge, lambda s: payments.returned(s, charge.id))
@@ -285,9 +295,9 @@ class Driver:
     async def _capture(self, charge: Charge, reference: str) -> Charge | None:
         if charge.taken:
             return await self._commit(charge, lambda s: payments.captured(s, charge.id))
-        outcome = await self._till.capture(charge, reference)
+        outcome = await self.till.capture(charge, reference)
         if isinstance(outcome, Pending):
-            found = await self._till.books(reference)
+            found = await self.till.books(reference)
             if found is None or found.status is not ProviderStatus.CAPTURED:
                 return None
             outcome = Done(reference)
@@ -301,9 +311,9 @@ class Driver:
     async def _void(self, charge: Charge, reference: str) -> Charge | None:
         if charge.taken:
             return await self._give_back(charge)
-        outcome = await self._till.void(charge, reference)
+        outcome = await self.till.void(charge, reference)
         if isinstance(outcome, Declined):
-            found = await self._till.books(reference)
+            found = await self.till.books(reference)
             if found is not None and found.status is ProviderStatus.CAPTURED:
                 return await self._give_back(charge)
             if found is not None and has_money(found):

@@ -7,8 +7,8 @@ idempotency keys make it harmless when two do.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from ticketkit.backends.errors import Unavailable
@@ -27,13 +27,16 @@ from ticketkit.domain.entities import (
 from ticketkit.domain.errors import NotFound
 from ticketkit.domain.money import Money
 from ticketkit.domain.payments import OrderNews
+from ticketkit.domain.policy import OnDecline
 from ticketkit.events.catalogue import OrderState
 from ticketkit.services.progress import TooManyWaiting
 from ticketkit.services.reconciliation import Reconciler
+from ticketkit.services.walking import Walk
 from ticketkit.services.webhooks import Webhooks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from decimal import Decimal
 
     from ticketkit.backends.payments import PaymentProvider
     from ticketkit.backends.storage import Storage
@@ -104,21 +107,27 @@ class Payments:
             charge = await self._begin(buyer_id, order_id, token, command_key)
         return await self._settled(charge)
 
-    async def get(self, user_id: str | None, charge_id: str) -> tuple[Charge, tuple[Refund, ...]]:
-        """A charge with its refunds, for its buyer, or for the seller of all its tickets.
+    async def get(self, user_id: str, charge_id: str, *, operator: bool = False) -> tuple[Charge, tuple[Refund, ...]]:
+        """A charge with its refunds, for its buyer, the seller of all its tickets, or an operator.
 
-        Args:
-            user_id: Who asks; None for an operator.
-            charge_id: Which one.
+        Only the buyer gets its token and the action that waits for them.
 
         Raises:
-            NotFound: There is no such charge, or they have nothing to do with it.
+            NotFound: There is no such charge, or it is none of the user's business.
         """
         charge = (await self._storage.get([Charge.key(charge_id)])).get(Charge.key(charge_id))
-        if not isinstance(charge, Charge) or not await self._concerns(charge, user_id):
-            msg = f"There is no charge {charge_id}."
-            raise NotFound(msg, code="charge_not_found", charge_id=charge_id)
-        return charge, await self.refunds(charge)
+        if isinstance(charge, Charge):
+            if charge.buyer_id == user_id:
+                return charge, await self.refunds(charge)
+            if operator or payments.sold_all(await self.copy(charge.order_id), user_id):
+                return replace(charge, token=None, action=None), await self.refunds(charge)
+        msg = f"There is no charge {charge_id}."
+        raise NotFound(msg, code="charge_not_found", charge_id=charge_id)
+
+    async def copy(self, order_id: str) -> OrderCopy | None:
+        """What payments knows of an order."""
+        found = (await self._storage.get([OrderCopy.key(order_id)])).get(OrderCopy.key(order_id))
+        return found if isinstance(found, OrderCopy) else None
 
     async def refunds(self, charge: Charge) -> tuple[Refund, ...]:
         """The refunds of a charge, oldest first."""
@@ -137,39 +146,51 @@ class Payments:
         reason: str = "",
         command_key: str | None = None,
     ) -> Refund:
-        """Give a completed charge back, all that is left or part; see `ticketkit.domain.payments.refund`.
+        """Give a completed charge back, all that is left or part, and wait until that is decided, for at most 10 s.
 
-        The refund is `created` when it is committed; the driver carries it out, at once if the provider answers.
+            refund = await market.payments.refund(charge.id, actor="sam", seller_id="sam", amount=Decimal("9.99"))
+
+        The refunds of a charge, completed and under way, never exceed it, however many are asked for at once. When all
+        of it is given back, its tickets are for sale again, or stay sold, by the policy of its order (`on_refund`).
 
         Args:
             charge_id: Of what.
             actor: Who asks; part of the scope of `command_key`.
             seller_id: The same, unless it is an operator: they have to be the seller of all its tickets.
             amount: Money, or a number of major units of the charge's currency; None for all that is left.
-            reason: For people.
-            command_key: The same key is one refund.
+            reason: For people: the buyer, and your own.
+            command_key: The same key is one refund; after a failed refund it begins another.
+
+        Returns:
+            The refund: `completed`, `failed` with the provider's code, or still `created`: then it is carried out when
+            the provider answers.
+
+        Raises:
+            NotFound: There is no such charge, or the seller has nothing to do with it.
+            Forbidden: Tickets of other sellers are in the order too, or the buyer asks.
+            ChargeClosed: It is not completed.
+            InvalidMoney: Another currency, more digits than it has, or nothing.
+            Conflict: More than is left.
         """
-        command = self._commands.ask(
-            "payments.refund", actor=actor, key=command_key, request=[charge_id, str(amount), reason], fresh=1
-        )
-        answer = await self._storage.decide(
-            Keys.of(Charge.key(charge_id)),
-            lambda state: payments.refund(
-                state, command, charge_id=charge_id, seller_id=seller_id, amount=amount, reason=reason
-            ),
-            command,
-        )
-        refund = answer.one(Refund)
-        self._driver.begin_refund(refund.id)
-
-        async def look(_: object) -> Refund | None:
-            found = (await self._storage.get([Refund.key(refund.id)])).get(Refund.key(refund.id))
-            return found if isinstance(found, Refund) and found.status is not RefundStatus.CREATED else None
-
-        try:
-            return await self._progress.until(refund.id, look, seconds=SETTLE_PATIENCE) or refund
-        except TooManyWaiting:
-            return refund
+        request = [charge_id, None if amount is None else str(amount), reason]
+        attempt = 0
+        while True:
+            command = self._commands.ask(
+                f"payments.refund#{attempt}", actor=actor, key=command_key, request=request, fresh=1
+            )
+            answer = await self._storage.decide(
+                Keys.of(Charge.key(charge_id)),
+                lambda state, command=command: payments.refund(  # type: ignore[misc]
+                    state, command, charge_id=charge_id, seller_id=seller_id, amount=amount, reason=reason
+                ),
+                command,
+            )
+            refund = answer.one(Refund)
+            if answer.replayed and (await self._refund(refund)).status is RefundStatus.FAILED:
+                attempt += 1  # a refusal is decided anew: another refund
+                continue
+            self._driver.begin_refund(refund.id)
+            return await self._ended(refund)
 
     async def handle_order(self, event: Event[OrderState]) -> None:
         """React to `order.*`: keep the newest copy; give up or capture its open charge."""
@@ -184,6 +205,7 @@ class Payments:
             charge_id=data.charge_id,
             version=data.version,
             sellers=tuple(dict.fromkeys(line.seller_id for line in data.lines if line.seller_id)),
+            on_decline=OnDecline(data.on_decline),
         )
         answer = await self._storage.decide(
             Keys.of(OrderCopy.key(data.id)),
@@ -224,6 +246,31 @@ class Payments:
         """Apply webhooks, and drive on whatever is past its deadline; returns how much there was to do."""
         return await self._webhooks.apply() + await self._reconciler.due()
 
+    def walk(
+        self,
+        *,
+        dry_run: bool = False,
+        every: bool = False,
+        adopt: bool = False,
+        pace: float | None = None,
+        on_look: Callable[[int, int], None] = lambda _done, _of: None,
+    ) -> Walk:
+        """A walk over all charges, which holds each against the provider's books; see `ticketkit.services.walking`.
+
+        report = await market.payments.walk(dry_run=True, every=True).run()
+        """
+        return Walk(
+            self._storage,
+            reconciler=self._reconciler,
+            driver=self._driver,
+            webhooks=self._webhooks,
+            dry_run=dry_run,
+            every=every,
+            adopt=adopt,
+            pace=pace,
+            on_look=on_look,
+        )
+
     @property
     def to_repair(self) -> tuple[Finding, ...]:
         """What needs people, as the reconciler of this process knows it."""
@@ -233,16 +280,10 @@ class Payments:
         """Wait until there may be something to reconcile."""
         await self._driver.nudged()
 
-    async def _concerns(self, charge: Charge, user_id: str | None) -> bool:
-        if user_id in (None, charge.buyer_id):
-            return True
-        copy = await self._copy(charge.order_id)
-        return copy is not None and copy.sellers == (user_id,)
-
     async def _check_pace(self, order_id: str) -> None:
         if not isinstance(self.provider, Paced) or (wait := self.provider.wait_for(CALLS)) < NO_WAIT:
             return
-        copy = await self._copy(order_id)
+        copy = await self.copy(order_id)
         if copy is not None and (await self._storage.now()) + timedelta(seconds=wait) >= copy.expires_at:
             msg = "The payment provider takes no more calls before the order expires."
             raise Unavailable(msg, retry_after=wait)
@@ -251,7 +292,7 @@ class Payments:
         """Whether the copy of the order came in time; False at once when too many wait."""
 
         async def look(told: object) -> bool | None:
-            return True if told is not None or await self._copy(order_id) is not None else None
+            return True if told is not None or await self.copy(order_id) is not None else None
 
         try:
             return bool(await self._progress.until(order_id, look, seconds=COPY_PATIENCE))
@@ -287,7 +328,7 @@ class Payments:
             return newest if ended else None
 
         async def order_knows(told: object) -> bool | None:
-            copy = told if isinstance(told, OrderCopy) else await self._copy(charge.order_id)
+            copy = told if isinstance(told, OrderCopy) else await self.copy(charge.order_id)
             return True if copy is not None and copy.status.final else None
 
         if (ended := charge.status.final) and charge.status is not ChargeStatus.COMPLETED:
@@ -301,10 +342,22 @@ class Payments:
             found = None
         return found or await self._newest(charge)
 
-    async def _copy(self, order_id: str) -> OrderCopy | None:
-        found = (await self._storage.get([OrderCopy.key(order_id)])).get(OrderCopy.key(order_id))
-        return found if isinstance(found, OrderCopy) else None
-
     async def _newest(self, charge: Charge) -> Charge:
         found = (await self._storage.get([Charge.key(charge.id)])).get(Charge.key(charge.id))
         return found if isinstance(found, Charge) else charge
+
+    async def _ended(self, refund: Refund) -> Refund:
+        """A refund when it is decided, or as it is after a while."""
+
+        async def look(_: object) -> Refund | None:
+            newest = await self._refund(refund)
+            return None if newest.status is RefundStatus.CREATED else newest
+
+        try:
+            return await self._progress.until(refund.id, look, seconds=SETTLE_PATIENCE) or refund
+        except TooManyWaiting:
+            return refund
+
+    async def _refund(self, refund: Refund) -> Refund:
+        found = (await self._storage.get([Refund.key(refund.id)])).get(Refund.key(refund.id))
+        return found if isinstance(found, Refund) else refund

@@ -24,6 +24,11 @@ class Principal:
     roles: tuple[str, ...] = ()
     session_id: str | None = None
 
+    @property
+    def is_operator(self) -> bool:
+        """Whether it is somebody who runs the marketplace."""
+        return OPERATOR in self.roles
+
 
 Identity: TypeAlias = "Callable[[Any], Principal | Awaitable[Principal | None] | None]"
 """From a Starlette request (or anything with its headers and cookies) to who is asking."""

@@ -11,6 +11,7 @@ import anyio
 
 from ticketkit.backends.errors import OutcomeUnknown, Unavailable
 from ticketkit.domain.entities import Charge, OrderCopy, Refund
+from ticketkit.domain.errors import NotFound
 from ticketkit.services.comparison import Finding, Needs, Record, Trouble, settled, unfinished
 from ticketkit.services.driver import VoidRefused
 from ticketkit.services.till import OtherProvider
@@ -85,11 +86,16 @@ class Reconciler:
         await self._check()
         return len(charges) + len(refunds)
 
-    async def record(self, charge_id: str) -> Record | None:
-        """What is on record of a charge, its refunds and its order; None when there is no such charge."""
+    async def record(self, charge_id: str) -> Record:
+        """What is on record of a charge, its refunds and its order.
+
+        Raises:
+            NotFound: There is no such charge.
+        """
         charge = (await self._storage.get([Charge.key(charge_id)])).get(Charge.key(charge_id))
         if not isinstance(charge, Charge):
-            return None
+            msg = f"There is no charge {charge_id}."
+            raise NotFound(msg, code="charge_not_found", charge_id=charge_id)
         keys = [OrderCopy.key(charge.order_id), *(Refund.key(id) for id in charge.refund_ids)]
         found = await self._storage.get(keys)
         copy = found.get(keys[0])
@@ -114,8 +120,6 @@ class Reconciler:
     async def _charge(self, charge: Charge) -> None:
         stopped = await self.tried(charge.id, self._driver.drive(charge))
         record = await self.record(charge.id)
-        if record is None:
-            return
         now = await self._storage.now()
         if record.charge.due_at is not None and record.charge.due_at <= now:
             await self._driver.later(record.charge)
@@ -127,9 +131,9 @@ class Reconciler:
     async def _refund(self, refund: Refund) -> None:
         stopped = await self.tried(refund.id, self._driver.drive_refund(refund.id))
         record = await self.record(refund.charge_id)
-        newest = next((one for one in record.open_refunds if one.id == refund.id), None) if record else None
+        newest = next((one for one in record.open_refunds if one.id == refund.id), None)
         now = await self._storage.now()
-        if record is None or newest is None:
+        if newest is None:
             self._to_repair.pop(refund.id, None)
             return
         await self._driver.refund_later(newest)

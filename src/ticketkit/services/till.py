@@ -35,8 +35,8 @@ class Till:
     """
 
     def __init__(self, provider: PaymentProvider, clock: Clock, *, limit: float = CALL_LIMIT) -> None:
-        self.provider = provider
-        self._clock, self._limit = clock, limit
+        self.provider, self.clock = provider, clock
+        self._limit = limit
 
     def check(self, charge: Charge) -> None:
         """Check that a charge is this provider's.
@@ -81,7 +81,7 @@ class Till:
 
     async def _within(self, call: Awaitable[T]) -> T:
         try:
-            return await within(self._clock, self._limit, call)
+            return await within(self.clock, self._limit, call)
         except TimeoutError:
             msg = f"The payment provider did not answer within {self._limit:.0f} s."
             raise OutcomeUnknown(msg) from None

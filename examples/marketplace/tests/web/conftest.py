@@ -117,7 +117,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
         made.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: its tasks would share the loop with tests on the virtual clock
 async def chromium() -> AsyncIterator[Chromium]:
     """A real browser; where there is none and none can be installed, the tests fail and say how."""
     async with started() as browser:

@@ -22,8 +22,8 @@ LARGEST: Final = 60_000
 SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 
 
-async def shoot(page: Page, file: Path) -> int:
-    """Write what a page looks like; the size of the file."""
+async def shot(page: Page) -> bytes:
+    """What a page looks like."""
     session = await page.context.new_cdp_session(page)
     await page.set_viewport_size({"width": WIDTH, "height": LOWEST})
     height = min(HIGHEST, await page.evaluate("document.documentElement.scrollHeight"))
@@ -32,14 +32,14 @@ async def shoot(page: Page, file: Path) -> int:
         "format": "webp",
         "clip": {"x": 0, "y": 0, "width": WIDTH, "height": height, "scale": 1},
     }
+    content = b""
     for quality in (80, 60, 40):
         taken = await session.send("Page.captureScreenshot", {**options, "quality": quality})
         content = base64.b64decode(taken["data"])
         if len(content) <= LARGEST:
             break
-    file.write_bytes(content)
     await session.detach()
-    return len(content)
+    return content
 
 
 async def walk_through(folder: Path, base: str) -> None:
@@ -51,8 +51,9 @@ async def walk_through(folder: Path, base: str) -> None:
             async for name, shown in walk(page):
                 for scheme in SCHEMES:
                     await shown.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-                    size = await shoot(shown, folder / f"{name}-{scheme}.webp")
-                    print(f"{name}-{scheme}.webp  {size / 1000:.0f} kB")  # noqa: T201
+                    content = await shot(shown)
+                    await anyio.Path(folder / f"{name}-{scheme}.webp").write_bytes(content)
+                    print(f"{name}-{scheme}.webp  {len(content) / 1000:.0f} kB")  # noqa: T201
             await context.close()
 
 

@@ -1,6 +1,7 @@
 """Every page in a real browser: accessibility in light and dark, 320 px, the keyboard alone, no JavaScript."""
 
 import re
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -158,3 +159,20 @@ async def test_text_may_be_twice_as_large(new_page: NewPage) -> None:
     await page.goto("/")
     await expect(page.get_by_role("button", name="Search")).to_be_in_viewport()
     assert await page.evaluate("document.documentElement.scrollWidth") <= 640
+
+
+async def test_the_button_says_how_many_tickets_are_chosen_and_what_they_cost(new_page: NewPage) -> None:
+    page = await new_page()
+    await page.goto("/")
+    await page.get_by_role("link", name=tour.SHOW).click()
+    button = page.locator(".buy button")
+    await expect(button).to_have_text("Buy the chosen tickets")
+    boxes = page.get_by_role("checkbox")
+    prices = [Decimal(text.removeprefix("$")) for text in await page.locator("tbody td.number").all_inner_texts()]
+    await boxes.nth(0).check()
+    await expect(button).to_have_text(f"Buy 1 ticket for ${prices[0]}")
+    await boxes.nth(3).check()
+    await expect(button).to_have_text(f"Buy 2 tickets for ${prices[0] + prices[3]}")
+    await boxes.nth(0).uncheck()
+    await boxes.nth(3).uncheck()
+    await expect(button).to_have_text("Buy the chosen tickets")

@@ -431,6 +431,7 @@ def _order_copy_row(copy: OrderCopy) -> Row:
         micros(copy.expires_at),
         copy.charge_id,
         _dump(copy.sellers),
+        copy.on_decline.value,
         copy.order_version,
         _dump(copy.charges),
         copy.open_charge_id,
@@ -448,10 +449,11 @@ def _order_copy(row: Row) -> OrderCopy:
         expires_at=time_of(row[6]),
         charge_id=row[7],
         sellers=tuple(_load(row[8])),
-        order_version=row[9],
-        charges=tuple(_load(row[10])),
-        open_charge_id=row[11],
-        version=row[12],
+        on_decline=OnDecline(row[9]),
+        order_version=row[10],
+        charges=tuple(_load(row[11])),
+        open_charge_id=row[12],
+        version=row[13],
     )
 
 
@@ -516,7 +518,8 @@ ROWS: Final[dict[Kind, Rows]] = {
     "order_copy": _rows(
         "order_copies",
         "id buyer_id",
-        "status reason total currency expires_at charge_id sellers order_version charges open_charge_id version",
+        "status reason total currency expires_at charge_id sellers on_decline order_version charges open_charge_id "
+        "version",
         _order_copy_row,
         _order_copy,
     ),

@@ -32,6 +32,7 @@ from ticketkit.domain.entities import (
     RefundStatus,
     TicketStatus,
 )
+from ticketkit.domain.policy import OnDecline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -240,6 +241,7 @@ def _payments(metadata: MetaData) -> None:
         *_texts("open_charge_id", nullable=True),
         *_version(),
         _since_3("sellers", Text, "[]"),
+        _since_3("on_decline", Text, OnDecline.CANCEL.value),
         _one_of("order_copies", "status", OrderStatus),
         _versioned("order_copies"),
     )

@@ -29,8 +29,8 @@ METHODS: Final = [
     "pm_usBankAccount_success",
 ]
 amounts = st.integers(50, 2000)
-PARTS: Final = st.sampled_from([None, 0.3, 0.5, 0.7, 1.0, 2.0])
-"""Of an amount; None: what the call takes it for when nothing is said."""
+PARTS: Final = st.sampled_from([None, (0.3, 0), (0.7, 0), (0.7, 1), (1.0, 0), (1.0, 1), (2.0, 0)])
+"""So much of an amount and so many more; None: what the call takes it for when nothing is said."""
 
 
 class Account(RuleBasedStateMachine):
@@ -64,10 +64,10 @@ class Account(RuleBasedStateMachine):
         target=intents,
         amount=amounts,
         capture=st.sampled_from(["manual", "automatic"]),
-        method=st.sampled_from(["pm_card_visa", "pm_card_pendingRefund", "pm_card_refundFail"]),
+        method=st.sampled_from([*METHODS[:1], "pm_card_authenticationRequired", *METHODS[4:6]]),
     )
     def pay(self, amount: int, capture: str, method: str) -> str:
-        """Much of what can go wrong begins with a payment that went well."""
+        """Much of what can go wrong begins with a payment that went well, or waits for its buyer."""
         id = self._made(amount, capture, card=False)
         self.confirm(id, method, refuse=False)
         return id
@@ -85,9 +85,9 @@ class Account(RuleBasedStateMachine):
         every = self.engine.books.intents
         return data.draw(st.sampled_from([id for id in every if every[id].status == status] or [*every, "pi_nothing"]))
 
-    def _part(self, id: str, part: float) -> int:
+    def _part(self, id: str, part: tuple[float, int]) -> int:
         intent = self.engine.books.intents.get(id)
-        return 0 if intent is None else int(intent.amount * part)
+        return 0 if intent is None else int(intent.amount * part[0]) + part[1]
 
     @rule(intent=intents, method=st.sampled_from(METHODS), refuse=st.booleans())
     def confirm(self, intent: str, method: str, *, refuse: bool) -> None:
@@ -95,7 +95,7 @@ class Account(RuleBasedStateMachine):
         self._do("payment_intents.confirm", params, intent, refuse=refuse)
 
     @rule(data=st.data(), part=PARTS, refuse=st.booleans())
-    def capture(self, data: st.DataObject, part: float | None, *, refuse: bool) -> None:
+    def capture(self, data: st.DataObject, part: tuple[float, int] | None, *, refuse: bool) -> None:
         id = self._one(data, "requires_capture")
         params = {} if part is None else {"amount_to_capture": self._part(id, part)}
         self._do("payment_intents.capture", params, id, refuse=refuse)
@@ -109,7 +109,7 @@ class Account(RuleBasedStateMachine):
         self._do("payment_intents.update", {"amount": amount}, intent)
 
     @rule(data=st.data(), part=PARTS)
-    def refund(self, data: st.DataObject, part: float | None) -> None:
+    def refund(self, data: st.DataObject, part: tuple[float, int] | None) -> None:
         id = self._one(data, "succeeded")
         amount = {} if part is None else {"amount": self._part(id, part)}
         self._do("refunds.create", {"payment_intent": id, **amount})

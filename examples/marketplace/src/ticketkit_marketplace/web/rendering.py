@@ -13,7 +13,7 @@ from babel.numbers import format_currency, get_currency_symbol
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ticketkit.domain.money import EXPONENTS
+from ticketkit.domain.money import EXPONENTS, Money
 from ticketkit_marketplace.web.forms import KEY
 
 if TYPE_CHECKING:
@@ -39,7 +39,14 @@ def environment(assets: Assets) -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.filters |= {"money": money, "time": time, "part": time_part, "tint": tint}
+    made.filters |= {
+        "digits": EXPONENTS.__getitem__,
+        "minor": minor,
+        "money": money,
+        "time": time,
+        "part": time_part,
+        "tint": tint,
+    }
     made.globals |= {"asset": assets.url, "KEY": KEY}
     return made
 
@@ -53,6 +60,11 @@ def money(amount: Decimal | int | str, currency: str) -> str:
         exact = exact.quantize(Decimal(1).scaleb(-digits))
     pattern = _WITH_CODE if get_currency_symbol(currency, locale=LOCALE)[-1].isalpha() else None
     return format_currency(exact, currency, format=pattern, locale=LOCALE, currency_digits=True)
+
+
+def minor(amount: Decimal | int, currency: str) -> int:
+    """An amount of major units in minor ones."""
+    return Money.parse(amount, currency).minor
 
 
 @lru_cache(maxsize=_MANY)

@@ -29,6 +29,9 @@ NOTICES: Final[Mapping[str, str]] = {
     "listed": "Your ticket is for sale.",
     "edited": "The change is saved, and buyers see it at once.",
     "withdrawn": "The ticket is off the market.",
+    "paid": "Thank you. Your payment has arrived.",
+    "extended": "You have more time now.",
+    "not-extended": "Your time was extended already; it can't be extended again.",
 }
 """What pages say after a redirect, by its word in the address."""
 

@@ -24,6 +24,9 @@ SEED: Final = 7471
 _CHARGE: Final = (
     "status code declined reference token action taken owes_void due_at refunded given_back refund_ids extra version"
 )
+_COPY: Final = (
+    "status reason total currency expires_at charge_id sellers on_decline order_version charges open_charge_id version"
+)
 KINDS: Final = {
     "user": ("users", "email password_hash roles extra version"),
     "email": ("emails", "user_id version"),
@@ -34,7 +37,7 @@ KINDS: Final = {
     "holds": ("holds", "orders version"),
     "order_copy": (
         "order_copies",
-        "status reason total currency expires_at charge_id sellers order_version charges open_charge_id version",
+        _COPY,
     ),
     "charge": (
         "charges",

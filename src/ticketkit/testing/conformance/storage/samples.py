@@ -148,6 +148,7 @@ def full(text: str = "x", *, extra: dict[str, Any] | None = None) -> list[Entity
             expires_at=TIME,
             charge_id=ids["charge"],
             sellers=(text, "another"),
+            on_decline=OnDecline.KEEP,
             order_version=7,
             charges=(ids["charge"], text),
             open_charge_id=ids["charge"],

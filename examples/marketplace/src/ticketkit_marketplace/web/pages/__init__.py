@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ticketkit_marketplace.web.pages import account, catalogue, files, listings, selling
+from ticketkit_marketplace.web.pages import account, catalogue, door, files, listings, orders, selling
 from ticketkit_marketplace.web.visit import Page
 
 PAGES: Final[tuple[Page, ...]] = (
@@ -13,5 +13,7 @@ PAGES: Final[tuple[Page, ...]] = (
     *selling.PAGES,
     *files.PAGES,
     *listings.PAGES,
+    *orders.PAGES,
+    *door.PAGES,
 )
 """All of them; what has no id in its path comes before what has."""

@@ -99,7 +99,7 @@ class Sale:
     """Whether a live event sells now.
 
     Attributes:
-        state: `open`, `not_yet`, `started` or `cancelled`.
+        state: `open`, `not_yet`, `paused`, `started` or `cancelled`.
     """
 
     state: str
@@ -116,6 +116,8 @@ def sale_of(event: LiveEvent, now: datetime) -> Sale:
         return Sale("cancelled")
     if moment_of(event["startsAt"]) <= now:
         return Sale("started")
+    if event["paused"]:
+        return Sale("paused")
     opens = event["onSaleAt"]
     return Sale("not_yet" if opens is not None and moment_of(opens) > now else "open")
 

@@ -20,6 +20,7 @@ def upgrade() -> None:
     _add("orders", sa.Column("released", sa.Boolean(), nullable=False, server_default=no))
     _add("tickets", sa.Column("admitted_at", sa.BigInteger(), nullable=True))
     _add("order_copies", sa.Column("sellers", sa.Text(), nullable=False, server_default=none))
+    _add("order_copies", sa.Column("on_decline", sa.Text(), nullable=False, server_default="cancel"))
     _add("webhooks", sa.Column("charge_id", sa.Text(), nullable=True))
     _add("charges", sa.Column("taken", sa.Boolean(), nullable=False, server_default=no))
     # By hand: Alembic adds a column without its constraint, and SQLite can't add one later.
