@@ -26,7 +26,7 @@ unexport VIRTUAL_ENV
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev web list demo bench test proof check lint format types layers docs docs-generate docs-serve screenshots contracts wheels matrix clean
+.PHONY: help install run dev web list embedded demo bench test proof check lint format types layers docs docs-generate docs-serve screenshots contracts wheels matrix clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,9 @@ web: install ## the web client alone on http://127.0.0.1:8080, over the services
 
 list: install ## the Broadway week on the backends of the settings, for services that run elsewhere
 	@exec $(BIN)/ticketkit-marketplace list $(ARGS)
+
+embedded: install ## the other example: ticketkit inside a FastAPI app, on http://127.0.0.1:8200
+	@exec $(BIN)/ticketkit-embedded $(ARGS)
 
 demo: install ## 1,000 buyers go for 200 Hamilton seats on $BACKENDS in $PROCESSES, then the books are checked
 	@exec $(BIN)/ticketkit-marketplace demo $(if $(BACKENDS),--backends $(BACKENDS)) $(if $(PROCESSES),--processes $(PROCESSES)) $(ARGS)

@@ -25,8 +25,12 @@ ROOT = Path(__file__).parent.parent
 PAGES = sorted(
     {*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("plugins/*/*.md"), *ROOT.glob("examples/*/*.md")}
 )
-PROGRAMS = {"ticketkit": "ticketkit.cli", "ticketkit-marketplace": "ticketkit_marketplace.cli"}
-_OF_A_FILE = re.compile(r"# (src|tests)/\S+\.py\n")
+PROGRAMS = {
+    "ticketkit": "ticketkit.cli",
+    "ticketkit-embedded": "ticketkit_embedded.cli",
+    "ticketkit-marketplace": "ticketkit_marketplace.cli",
+}
+_OF_A_FILE = re.compile(r"# (src|tests|examples)/\S+\.py\n")
 
 
 def _page_id(page: Path) -> str:
@@ -68,7 +72,7 @@ def test_python_blocks_run_in_order(page: Path, snippet_module: ModuleType, tmp_
     with asyncio.Runner() as runner:
         for fence in (fence for fence in fences(page) if fence.language == "python"):
             if _OF_A_FILE.match(fence.text):
-                continue  # tests/test_howtos.py writes the files and runs their tests
+                continue  # tests/test_howtos.py, test_django.py and test_tutorial.py have to do with these
             if re.search(r"^\s*(async )?def test_", fence.text, re.MULTILINE):
                 _run_as_tests(fence, tmp_path)
             else:

@@ -1,10 +1,11 @@
-"""The app on a database of its own in a real PostgreSQL, and people with browsers."""
+"""The app on a real PostgreSQL, and people with browsers."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from itertools import count
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -14,11 +15,11 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
+from ticketkit import Listing, Money
 from ticketkit_embedded.app import create_app
 from ticketkit_embedded.house import House
 
-Browser: TypeAlias = httpx2.AsyncClient
-Visit: TypeAlias = Callable[..., Awaitable[Browser]]
+Visit: TypeAlias = Callable[..., Awaitable["Browser"]]
 Json: TypeAlias = dict[str, Any]
 
 PASSWORD = "correct horse battery"
@@ -54,12 +55,13 @@ async def database_url(postgresql_url: str, season_url: str) -> AsyncIterator[st
         yield url
 
 
-@pytest.fixture
-async def app(database_url: str) -> AsyncIterator[FastAPI]:
-    """The app, started."""
-    app = create_app(database_url)
-    async with app.router.lifespan_context(app):
-        yield app
+@pytest.fixture(scope="session")
+async def app(postgresql_url: str, season_url: str) -> AsyncIterator[FastAPI]:
+    """The app, started, on a database of its own; each test has its own people and its own shows."""
+    async with created(postgresql_url, template=urlsplit(season_url).path.strip("/")) as url:
+        app = create_app(url)
+        async with app.router.lifespan_context(app):
+            yield app
 
 
 @pytest.fixture
@@ -69,6 +71,12 @@ def house(app: FastAPI) -> House:
     return found
 
 
+class Browser(httpx2.AsyncClient):
+    """A browser; of a new member, when it has an address."""
+
+    email = ""
+
+
 @pytest.fixture
 async def visit(app: FastAPI) -> AsyncIterator[Visit]:
     """Makes a browser; of a new member, when it is given a name."""
@@ -76,9 +84,10 @@ async def visit(app: FastAPI) -> AsyncIterator[Visit]:
 
         async def browser(name: str | None = None) -> Browser:
             transport = httpx2.ASGITransport(app=app)
-            found = await stack.enter_async_context(httpx2.AsyncClient(transport=transport, base_url="http://lantern"))
+            found = await stack.enter_async_context(Browser(transport=transport, base_url="http://lantern"))
             if name is not None:
-                body = {"name": name, "email": f"{name}@example.com", "password": PASSWORD}
+                found.email = f"{name}{next(_NUMBERS)}@example.com"
+                body = {"name": name, "email": found.email, "password": PASSWORD}
                 joined = await found.post("/join", json=body)
                 assert joined.status_code == 201, joined.text
             return found
@@ -98,27 +107,26 @@ async def bob(visit: Visit) -> Browser:
     return await visit("bob")
 
 
-@pytest.fixture
-async def seats(visit: Visit) -> dict[str, list[str]]:
-    """Ids of the free seats of each show, by its title."""
-    nobody = await visit()
-    shows = (await nobody.get("/shows")).json()
-    return {
-        show["title"]: [seat["id"] for seat in (await nobody.get(f"/shows/{show['id']}/seats")).json()]
-        for show in shows
-    }
+async def on_sale(house: House, title: str, price: str) -> list[str]:
+    """Ids of 24 seats of a new show."""
+    show = await house.market.tickets.announce(
+        "the-lantern", name=title, venue="The Lantern", starts_at=house.market.clock.now() + timedelta(days=30)
+    )
+    money = Money.parse(price, "EUR")
+    seats = [Listing(title=title, seat=f"A{number}", price=money, event_id=show.id) for number in range(1, 25)]
+    return [ticket.id for ticket in await house.market.tickets.list("the-lantern", seats)]
 
 
 @pytest.fixture
-def orchard(seats: dict[str, list[str]]) -> list[str]:
-    """Free seats of one show, at 24.00 EUR."""
-    return seats["The Cherry Orchard"]
+async def orchard(house: House) -> list[str]:
+    """Seats of a show, at 24.00 EUR."""
+    return await on_sale(house, "The Cherry Orchard", "24.00")
 
 
 @pytest.fixture
-def endgame(seats: dict[str, list[str]]) -> list[str]:
-    """Free seats of the other show, at 18.50 EUR."""
-    return seats["Endgame"]
+async def endgame(house: House) -> list[str]:
+    """Seats of another one, at 18.50 EUR."""
+    return await on_sale(house, "Endgame", "18.50")
 
 
 @pytest.fixture

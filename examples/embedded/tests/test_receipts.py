@@ -38,11 +38,11 @@ async def test_who_pays_gets_a_receipt_and_nobody_else(
 async def test_an_event_that_comes_again_writes_no_second_receipt(
     ada: Any, house: Any, book: Any, orchard: list[str]
 ) -> None:
-    await book(ada, orchard[0], paid=True)
+    booking = await book(ada, orchard[0], paid=True)
     first = await receipts(ada, house)
-    query = text("SELECT id FROM ticketkit_outbox WHERE type = 'ticketkit.order.completed.v1'")
+    query = text("SELECT id FROM ticketkit_outbox WHERE type = 'ticketkit.order.completed.v1' AND subject = :order")
     async with house.database.transaction() as connection:
-        [event_id] = await connection.scalars(query)
+        [event_id] = await connection.scalars(query, {"order": booking["id"]})
     for _ in range(3):
         assert await house.market.runtime.storage(Boundary.INVENTORY).replay_event(event_id)
         assert await house.market.runtime.drain(10)

@@ -8,6 +8,7 @@ import anyio
 
 from ticketkit.backends.payments import ProviderStatus
 from ticketkit.testing.conformance.payments.promises import PaymentPromises
+from ticketkit.testing.conformance.payments.stage import Stage
 from ticketkit.testing.conformance.payments.till import AFTER, Till, refuses
 from ticketkit.testing.conformance.promise import promise
 
@@ -46,6 +47,8 @@ class DeclinePromises(PaymentPromises):
     @promise()
     async def test_a_void_that_races_another_try_ends_it(self, till: Till, stress: int) -> None:
         """When a void races the buyer who tries a declined payment again, it is done, and nothing is held after it."""
+        if type(till.target.stage).revive is Stage.revive:  # it would skip inside the task group
+            await till.target.stage.revive(till.provider, "")
         for turn in range(RACERS * stress):
             reference = await till.turned_down()
             async with anyio.create_task_group() as group:
