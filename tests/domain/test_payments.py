@@ -189,8 +189,18 @@ def test_a_declined_charge_fails_with_the_providers_code() -> None:
 
 def test_a_refused_capture_lets_the_held_money_go() -> None:
     world = begun("authorized")
-    charge = world.charged(payments.declined, "c1", code="amount_too_large")
+    charge = world.charged(payments.capture_refused, "c1", code="amount_too_large")
     assert (charge.status, charge.declined, charge.owes_void) == (ChargeStatus.FAILED, True, True)
+
+
+def test_an_old_decline_is_void_once_the_money_is_held() -> None:
+    world = begun("authorized")
+    assert world.charged(payments.declined, "c1", code="card_declined").status is ChargeStatus.AUTHORIZED
+
+
+def test_only_a_held_payment_can_have_its_capture_refused() -> None:
+    world = begun()
+    assert world.charged(payments.capture_refused, "c1", code="x").status is ChargeStatus.CREATED
 
 
 def test_a_captured_charge_is_completed() -> None:
@@ -240,6 +250,7 @@ def test_nothing_changes_the_status_of_a_final_charge(state: str) -> None:
         (payments.authorized, {}),
         (payments.action_required, {"action": {}}),
         (payments.declined, {"code": "x"}),
+        (payments.capture_refused, {"code": "x"}),
         (payments.voided, {}),
         (payments.give_up, {"code": "x"}),
         (payments.look_again, {"after": timedelta(seconds=5)}),

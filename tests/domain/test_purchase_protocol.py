@@ -18,7 +18,7 @@ from tests.domain.interleaving import A, Check, Result, Rules, Scenario
 from ticketkit.domain import orders, payments, settlement
 from ticketkit.domain.decision import Changes, Need, State
 from ticketkit.domain.entities import Charge, ChargeStatus, Entity, Order, OrderCopy, OrderStatus, key_of
-from ticketkit.domain.policy import OnDecline, Policy
+from ticketkit.domain.policy import OnDecline, OnRefund, Policy
 
 pytestmark = pytest.mark.usefixtures("untraced")
 
@@ -26,6 +26,21 @@ UNASKED = "A paid, the order does not wait for it"
 KEEP = Policy(on_decline=OnDecline.KEEP)
 ONE = Scenario(charges=1)
 TWO = Scenario(charges=2, stragglers=False)
+AT_ONCE = replace(ONE, takes=True, holds=False)
+PAID = (
+    "A pays with c0",
+    "the provider answers prepare of c0: prepared",
+    "payments commits c0 prepared",
+    "the provider answers authorize of c0: authorized",
+    "payments commits c0 authorized",
+    "orders hears that c0 is authorized",
+    "payments hears that the order is awaiting_payment",
+    "the provider answers capture of c0: captured",
+    "payments commits c0 captured",
+    "orders hears that c0 is completed",
+)
+"""A is paid for, undisturbed: what may come after that is looked at alone."""
+REFUNDED = replace(ONE, start=PAID, clock=False, refunds=1)
 
 Decide = Callable[..., Any]
 
@@ -41,6 +56,15 @@ def nothing_wrong(found: Result) -> None:
         pytest.param(replace(ONE, policy=KEEP, hands=2), 2_500, id="one charge, two workers"),
         pytest.param(replace(ONE, moody=True), 2_500, id="one charge, moody provider"),
         pytest.param(replace(ONE, action=True), 2_500, id="one charge, the buyer has to act"),
+        pytest.param(AT_ONCE, 2_500, id="a provider that takes money at once"),
+        pytest.param(replace(AT_ONCE, refuses=True), 2_500, id="one that refuses to give it back at first"),
+        pytest.param(replace(ONE, revives=True), 2_500, id="a declined payment that the browser goes on with"),
+        pytest.param(REFUNDED, 15, id="a refund in whole"),
+        pytest.param(replace(REFUNDED, refunds=2, halves=True), 50, id="two refunds, of halves or of all"),
+        pytest.param(replace(REFUNDED, refunds=2, refuses=True), 30, id="a refund that is refused, and another"),
+        pytest.param(
+            replace(REFUNDED, policy=Policy(on_refund=OnRefund.KEEP)), 8, id="a refund after which tickets stay sold"
+        ),
     ],
 )
 def test_nothing_goes_wrong_in_any_interleaving(scenario: Scenario, states: int) -> None:
@@ -58,6 +82,10 @@ def test_nothing_goes_wrong_in_any_interleaving(scenario: Scenario, states: int)
         pytest.param(TWO, 40_000, id="two charges, no call comes late"),
         pytest.param(replace(TWO, moody=True), 40_000, id="two charges, moody provider"),
         pytest.param(replace(ONE, hands=2, action=True, moody=True), 40_000, id="one charge, everything at once"),
+        pytest.param(replace(TWO, policy=KEEP, action=True), 20_000, id="two charges, to be acted on"),
+        pytest.param(replace(TWO, policy=KEEP, revives=True), 20_000, id="two charges, the first comes to life again"),
+        pytest.param(replace(TWO, policy=KEEP, takes=True, holds=False), 20_000, id="two charges, taken at once"),
+        pytest.param(replace(ONE, takes=True, action=True, revives=True), 20_000, id="taken at once, acted on"),
     ],
 )
 def test_nothing_goes_wrong_in_any_interleaving_of_a_larger_world(scenario: Scenario, states: int) -> None:
@@ -134,17 +162,49 @@ def _captures_when_authorized(charge: Charge, copy: OrderCopy) -> bool:
     return charge.status is ChargeStatus.AUTHORIZED
 
 
+def _declines_what_is_authorized(state: State, *, charge_id: str, code: str) -> Changes | Need:
+    charge = state.get(Charge, charge_id)
+    if charge is not None and charge.status is ChargeStatus.AUTHORIZED:
+        return payments.capture_refused(state, charge_id, code=code)
+    return payments.declined(state, charge_id, code=code)
+
+
+def _gives_nothing_back(state: State, **_: Any) -> Changes | Need:
+    return Changes()
+
+
+def _refunds_uncounted(state: State, **what: Any) -> Changes | Need:
+    found = payments.refund(state, **what)
+    if isinstance(found, Need):
+        return found
+    put = (replace(e, refunded=0) if isinstance(e, Charge) else e for e in found.put)
+    return replace(found, put=tuple(put))
+
+
+def _releases(when: Callable[..., bool]) -> Decide:
+    def mutant(state: State, *, news: settlement.ChargeNews) -> Changes | Need:
+        with patch.object(settlement, "_releases", when):
+            return settlement.charge_heard(state, news)
+
+    return mutant
+
+
+def _released_by_any_part(order: Order, news: settlement.ChargeNews) -> bool:
+    return order.status is not OrderStatus.CANCELLED and order.charge_id == news.id and news.given_back > 0
+
+
 NO_VOID_OWED = Rules(
     give_up=_no_void_owed(payments.give_up),
     order_heard=_no_void_owed(payments.order_heard),
     prepared=_no_void_owed(payments.prepared),
     authorized=_no_void_owed(payments.authorized),
     declined=_no_void_owed(payments.declined),
+    capture_refused=_no_void_owed(payments.capture_refused),
 )
 MUTANTS = [
     pytest.param(NO_VOID_OWED, ONE, "money is still held", id="owed_void"),
     pytest.param(
-        Rules(declined=_no_void_owed(payments.declined)),
+        Rules(capture_refused=_no_void_owed(payments.capture_refused)),
         replace(ONE, moody=True),
         "money is still held",
         id="owed_void, of a refused capture",
@@ -164,6 +224,39 @@ MUTANTS = [
     pytest.param(Rules(cancel=_cancels_pinned), ONE, UNASKED, id="no_cancel_when_pinned"),
     pytest.param(Rules(begin=_begins_another), TWO, "two charges are open", id="one_open_charge"),
     pytest.param(Rules(may_capture=_captures_when_authorized), ONE, UNASKED, id="may_capture"),
+    pytest.param(
+        Rules(declined=_no_void_owed(payments.declined)),
+        replace(ONE, revives=True),
+        "money is still held",
+        id="owed_void, of a declined payment",
+    ),
+    pytest.param(
+        Rules(declined=_declines_what_is_authorized),
+        replace(ONE, revives=True),
+        UNASKED,
+        id="an old decline is void",
+    ),
+    pytest.param(
+        Rules(give_back=_gives_nothing_back), AT_ONCE, "something never ends", id="a void that is refused is a refund"
+    ),
+    pytest.param(
+        Rules(refund=_refunds_uncounted),
+        replace(REFUNDED, refunds=2),
+        "the refunds of a charge do not add up",
+        id="a refund is counted when it is begun",
+    ),
+    pytest.param(
+        Rules(charge_heard=_releases(_released_by_any_part)),
+        replace(REFUNDED, halves=True),
+        "A paid for B's seat",
+        id="only a full refund releases",
+    ),
+    pytest.param(
+        Rules(charge_heard=_releases(lambda *_: False)),
+        REFUNDED,
+        "a refund never ends",
+        id="a full refund releases",
+    ),
 ]
 
 

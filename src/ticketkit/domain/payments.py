@@ -167,17 +167,28 @@ def action_required(state: State, charge_id: str, *, action: Mapping[str, Any]) 
 
 
 def declined(state: State, charge_id: str, *, code: str) -> Changes | Need:
-    """The provider said no: to the authorization, or (`authorized` charges) for good to the capture.
+    """The provider said no to the authorization.
 
-    Its object is to be voided all the same: what was held has to be let go, and at Stripe a declined payment could be
-    tried again by the buyer's browser (docs.stripe.com/payments/paymentintents/lifecycle).
+    Its object is to be voided all the same: at Stripe a declined payment could be tried again by the buyer's browser
+    (docs.stripe.com/payments/paymentintents/lifecycle). Void for a charge that has been authorized since: a worker may
+    still have the old answer in hand.
     """
     charge = state.require(Charge, charge_id)
-    if charge.status.final or charge.taken:
+    if charge.status not in (ChargeStatus.CREATED, ChargeStatus.REQUIRES_ACTION):
         return Changes(answer=(charge,))
     if need := state.missing((OrderCopy.key(charge.order_id),)):
         return need
     return _failed(state, replace(charge, declined=True), None, code, owes_void=charge.reference is not None)
+
+
+def capture_refused(state: State, charge_id: str, *, code: str) -> Changes | Need:
+    """The provider said no, for good, to the capture: what is held still has to be let go."""
+    charge = state.require(Charge, charge_id)
+    if charge.status is not ChargeStatus.AUTHORIZED or charge.taken:
+        return Changes(answer=(charge,))
+    if need := state.missing((OrderCopy.key(charge.order_id),)):
+        return need
+    return _failed(state, replace(charge, declined=True), None, code, owes_void=True)
 
 
 def captured(state: State, charge_id: str) -> Changes | Need:

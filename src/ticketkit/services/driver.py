@@ -305,7 +305,7 @@ class Driver:
             case Done():
                 return await self._commit(charge, lambda s: payments.captured(s, charge.id))
             case Declined(code):
-                return await self._commit(charge, lambda s: payments.declined(s, charge.id, code=code))
+                return await self._commit(charge, lambda s: payments.capture_refused(s, charge.id, code=code))
         return None
 
     async def _void(self, charge: Charge, reference: str) -> Charge | None:
