@@ -22,6 +22,7 @@ from ticketkit.services.catalogue import ServiceName
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from opentelemetry.trace import TracerProvider
     from starlette.applications import Starlette
 
     from ticketkit.events.contract import Contract
@@ -55,6 +56,7 @@ class Marketplace:
         keys: Of session tokens; the development keys when left out.
         clock: For tests: a `VirtualClock`.
         drain: Seconds that a stop waits for what is under way.
+        tracer_provider: Where OpenTelemetry spans go; default: the global one, set before it starts.
         config: Everything at once, instead of the above.
     """
 
@@ -74,6 +76,7 @@ class Marketplace:
         keys: Keys | None = None,
         clock: Clock | None = None,
         drain: float = 10.0,
+        tracer_provider: TracerProvider | None = None,
         config: Config | None = None,
     ) -> None:
         default = ALL - {ServiceName.AUTH} if identity is not None else ALL
@@ -90,6 +93,7 @@ class Marketplace:
                 identity=identity,
                 clock=clock or SystemClock(),
                 drain=drain,
+                tracer_provider=tracer_provider,
             )
             config = config if keys is None else replace(config, keys=keys)
         self.config = config

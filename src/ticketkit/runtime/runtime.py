@@ -21,6 +21,7 @@ from ticketkit.runtime.jobs import repeat
 from ticketkit.runtime.opening import Backends, opened
 from ticketkit.runtime.relay import Relay
 from ticketkit.runtime.republish import republish_revocations
+from ticketkit.runtime.traced import traced
 from ticketkit.services.auth import Auth
 from ticketkit.services.catalogue import CHARGE_EVENTS, ORDER_EVENTS, Boundary, ServiceName
 from ticketkit.services.commands import Commands
@@ -34,6 +35,7 @@ from ticketkit.services.progress import Progress
 from ticketkit.services.tickets import Tickets
 from ticketkit.services.till import Till
 from ticketkit.services.tokens import Minter, Revocations, Verified, Verifier
+from ticketkit.services.tracing import Tracing
 from ticketkit.services.waiting import first_of
 
 if TYPE_CHECKING:
@@ -78,6 +80,7 @@ class Runtime:
         self.config, self.plugins = config, plugins
         self.clock = config.clock
         self.registry = plugins.registry()
+        self.tracing = Tracing(config.tracer_provider)
         self.revocations = Revocations(config.clock)
         self._verifier = Verifier(config.keys, config.clock, self.revocations)
         self._handlers = handlers
@@ -235,7 +238,7 @@ class Runtime:
         config = self.config
         commands = Commands(config.new_id)
         names = config.services
-        storages = backends.storages
+        storages = {boundary: traced(storage, self.tracing) for boundary, storage in backends.storages.items()}
         if ServiceName.AUTH in names:
             minter = Minter(config.keys, config.clock, lifetime=config.token_lifetime)
             self._services[ServiceName.AUTH] = Auth(
@@ -262,7 +265,8 @@ class Runtime:
         if backends.provider is not None:
             progress = Progress(config.clock)
             storage = storages[Boundary.PAYMENTS]
-            driver = Driver(storage, commands, till=Till(backends.provider, config.clock), progress=progress)
+            till = Till(backends.provider, config.clock, tracing=self.tracing)
+            driver = Driver(storage, commands, till=till, progress=progress)
             self._services[ServiceName.PAYMENTS] = Payments(
                 storage, commands, provider=backends.provider, driver=driver, progress=progress
             )
@@ -272,7 +276,7 @@ class Runtime:
     async def _start(self, group: anyio.abc.TaskGroup) -> None:
         bus, clock = self.backends.bus, self.clock
         for consumer in self._consumers():
-            runner = ConsumerRunner(consumer, bus, registry=self.registry, clock=clock)
+            runner = ConsumerRunner(consumer, bus, registry=self.registry, clock=clock, tracing=self.tracing)
             self._runners.append(runner)
             group.start_soon(runner.run, name=f"consumer {consumer.name}")
         heard = anyio.Event()
@@ -290,7 +294,7 @@ class Runtime:
             relay = (
                 Handover(storage, bus, clock=clock, name=name)
                 if isinstance(bus, HandsOver)
-                else Relay(storage, bus, clock=clock, name=name)
+                else Relay(storage, bus, clock=clock, name=name, tracing=self.tracing)
             )
             group.start_soon(relay.run, name=f"relay {name}")
         if ServiceName.PAYMENTS in self.services:
