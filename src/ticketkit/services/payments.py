@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from ticketkit.backends.errors import Unavailable
 from ticketkit.backends.payments import Paced
-from ticketkit.domain import payments
+from ticketkit.domain import payments, refunds
 from ticketkit.domain.decision import Keys
 from ticketkit.domain.entities import (
     CancelReason,
@@ -119,7 +119,7 @@ class Payments:
         if isinstance(charge, Charge):
             if charge.buyer_id == user_id:
                 return charge, await self.refunds(charge)
-            if operator or payments.sold_all(await self.copy(charge.order_id), user_id):
+            if operator or refunds.sold_all(await self.copy(charge.order_id), user_id):
                 return replace(charge, token=None, action=None), await self.refunds(charge)
         msg = f"There is no charge {charge_id}."
         raise NotFound(msg, code="charge_not_found", charge_id=charge_id)
@@ -180,7 +180,7 @@ class Payments:
             )
             answer = await self._storage.decide(
                 Keys.of(Charge.key(charge_id)),
-                lambda state, command=command: payments.refund(  # type: ignore[misc]
+                lambda state, command=command: refunds.begin(  # type: ignore[misc]
                     state, command, charge_id=charge_id, seller_id=seller_id, amount=amount, reason=reason
                 ),
                 command,
