@@ -105,6 +105,7 @@ class Payments(Service[payments.Payments]):
 
     pay = waited(payments.Payments.pay)
     get = waited(payments.Payments.get)
+    of_order = waited(payments.Payments.of_order)
     copy = waited(payments.Payments.copy)
     refunds = waited(payments.Payments.refunds)
     refund = waited(payments.Payments.refund)
