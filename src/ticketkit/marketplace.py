@@ -20,6 +20,7 @@ from ticketkit.runtime.runtime import NotRunning, Runtime
 from ticketkit.services.catalogue import ServiceName
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
     from opentelemetry.trace import TracerProvider
@@ -187,6 +188,30 @@ class Marketplace:
             return handler
 
         return add
+
+    def listen(self, *contracts: type[C]) -> AbstractAsyncContextManager[AsyncIterator[Event[C]]]:
+        """Hear events of these contracts as they come, for showing what changes.
+
+            async with market.listen(TicketSold, TicketUpdated) as events:
+                async for event in events: ...
+
+        Every listener hears each event that is published from now on, at most once, upcast, in no promised order; one
+        that can't be read here is passed over, aloud. Nothing is kept for who does not listen: what must not be missed
+        is for `on`. No service has to run here (`services=()`), where the processes share a bus. Entering waits until the
+        bus is heard; when it can't be reached later, the iteration pauses and goes on. It ends when the marketplace
+        stops. Be quick: what was not taken yet waits in memory or on the bus.
+
+        Args:
+            *contracts: Such as `TicketSold`.
+
+        Raises:
+            ValueError: There are none.
+            NotRunning: The marketplace does not run (raised on entering).
+        """
+        if not contracts:
+            msg = "Say what to listen to: one contract or more, such as TicketSold."
+            raise ValueError(msg)
+        return self._runtime.listening(sorted({contract.NAME for contract in contracts}))
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:

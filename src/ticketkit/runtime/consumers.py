@@ -14,6 +14,7 @@ from ticketkit.backends.errors import OutcomeUnknown, Unavailable
 from ticketkit.events.envelope import Event, MalformedEvent
 from ticketkit.events.registry import Registry, UnknownContract
 from ticketkit.runtime.backoff import Backoff, after
+from ticketkit.runtime.listening import listening
 from ticketkit.services.correlation import caused_by, correlated
 from ticketkit.services.tracing import Tracing
 
@@ -197,20 +198,8 @@ class ConsumerRunner:
 async def listen(
     bus: Bus, names: list[str], handle: Handle, *, registry: Registry, clock: Clock, ready: anyio.Event
 ) -> None:
-    """Hear broadcast events until cancelled; one that can't be read is passed over, aloud."""
-    backoff = Backoff()
-    while True:
-        try:
-            async with bus.broadcast(names) as subscription:
-                ready.set()
-                while True:
-                    for delivery in await subscription.receive(AT_ONCE):
-                        try:
-                            await handle(registry.read(delivery.event))
-                        except (UnknownContract, MalformedEvent) as error:
-                            log.warning("broadcast: %s", error)
-                        await delivery.ack()
-                    backoff.reset()
-        except (Unavailable, OutcomeUnknown) as error:
-            log.warning("broadcast pauses: %s", error)
-            await clock.sleep(backoff.next())
+    """Hear broadcast events until cancelled; see `ticketkit.runtime.listening`."""
+    async with listening(bus, names, registry=registry, clock=clock) as events:
+        ready.set()
+        async for event in events:
+            await handle(event)

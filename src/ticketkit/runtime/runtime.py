@@ -18,6 +18,7 @@ from ticketkit.domain.errors import TicketkitError
 from ticketkit.runtime.consumers import Consumer, ConsumerRunner, listen
 from ticketkit.runtime.handover import Handover
 from ticketkit.runtime.jobs import repeat
+from ticketkit.runtime.listening import Listening, listening
 from ticketkit.runtime.opening import Backends, opened
 from ticketkit.runtime.relay import Relay
 from ticketkit.runtime.republish import republish_revocations
@@ -40,7 +41,7 @@ from ticketkit.services.tracing import Tracing
 from ticketkit.services.waiting import first_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 
     from starlette.requests import HTTPConnection
 
@@ -89,6 +90,7 @@ class Runtime:
         self._operations: Operations | None = None
         self._backends: Backends | None = None
         self._runners: list[ConsumerRunner] = []
+        self._listeners: set[Listening[Any]] = set()
         self._stopping = False
 
     @property
@@ -204,7 +206,24 @@ class Runtime:
                     self._stopping = True
                     with anyio.CancelScope(shield=True):
                         await self.drain(self.config.drain)
+                    for listener in self._listeners:
+                        listener.end()
                     group.cancel_scope.cancel()
+
+    @asynccontextmanager
+    async def listening(self, names: Collection[str]) -> AsyncIterator[Listening[Any]]:
+        """Hear every event of these names; over when the runtime stops. See `Marketplace.listen`.
+
+        Raises:
+            NotRunning: It is not running.
+        """
+        bus = self.backends.bus
+        async with listening(bus, names, registry=self.registry, clock=self.clock) as events:
+            self._listeners.add(events)
+            try:
+                yield events
+            finally:
+                self._listeners.discard(events)
 
     async def drain(self, seconds: float) -> bool:
         """Wait until every event is published and handled; False when the time is over."""
