@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.services.shop import Shop
 
-from ticketkit.backends.errors import Unavailable
 from ticketkit.domain.entities import ChargeStatus, OrderStatus
+from ticketkit.services.payments import PaymentsBusy
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ async def test_a_payment_whose_turn_comes_after_the_expiry_is_refused_before_any
 ) -> None:
     order = await shop.order()
     waits.append(15 * 60)
-    with pytest.raises(Unavailable) as refused:
+    with pytest.raises(PaymentsBusy) as refused:
         await shop.pay(order)
     assert refused.value.retry_after == 15 * 60
     assert await shop.charges(order) == []
@@ -39,8 +39,17 @@ async def test_a_payment_whose_turn_comes_in_time_is_begun_and_the_closer_the_ex
     waits.append(120)
     assert (await shop.pay(order)).status is ChargeStatus.COMPLETED
     await shop.clock.advance(minutes=13)
-    with pytest.raises(Unavailable):
+    with pytest.raises(PaymentsBusy):
         await shop.pay(later)
+
+
+async def test_who_pays_before_payments_has_heard_of_the_order_is_told_as_well(shop: Shop, waits: list[float]) -> None:
+    (ticket,) = await shop.tickets()
+    waits.append(15 * 60)
+    order = (await shop.market.orders.place("buyer", [ticket.id])).order
+    with pytest.raises(PaymentsBusy):
+        await shop.pay(order)
+    assert await shop.charges(order) == []
 
 
 async def test_less_than_a_second_is_no_reason(shop: Shop, waits: list[float]) -> None:

@@ -140,6 +140,7 @@ OPERATIONS: Final = (
                 "payment_under_way",
                 "voided",
             ),
+            503: ("payments_busy",),
         },
     ),
     Operation(
