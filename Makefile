@@ -107,6 +107,9 @@ docs-generate: install ## write what the documentation takes from the code: even
 screenshots: install ## take pictures of every page of the web client into docs/images/web
 	@PYTHONPATH=examples/marketplace/tests $(BIN)/python -m web.screenshots docs/images/web
 
+first-purchase: install ## times a newcomer: from a fresh clone to a ticket bought in a browser
+	@PYTHONPATH=examples/marketplace/tests $(BIN)/python -m web.first_purchase $(ARGS)
+
 docs-serve: install ## show the documentation on http://127.0.0.1:8001
 	@exec $(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001
 
