@@ -7,8 +7,8 @@ from alembic import op
 
 from ticketkit_sql.postgresql import functions
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 
 
 def upgrade() -> None:
