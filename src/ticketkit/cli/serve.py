@@ -53,4 +53,11 @@ def run(settings: Settings, services: Collection[str], *, host: str, port: int) 
     def announce() -> None:
         click.echo(f"ticketkit: {names} on {server.address(listener)}")
 
-    server.serve(market.asgi(), market, listener, announce=announce, drain=settings.drain)
+    server.serve(
+        market.asgi(),
+        market,
+        listener,
+        announce=announce,
+        drain=settings.drain,
+        trusted_proxies=settings.trusted_proxies,
+    )
