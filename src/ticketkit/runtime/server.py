@@ -70,6 +70,7 @@ def serve(
     *,
     announce: Callable[[], None],
     drain: float,
+    trusted_proxies: str = "127.0.0.1,::1",
 ) -> None:
     """Serve an ASGI app until SIGINT or SIGTERM; then finish what is under way.
 
@@ -79,6 +80,7 @@ def serve(
         listener: From `bound_socket`.
         announce: Called once it answers.
         drain: Seconds that open requests have to finish.
+        trusted_proxies: Addresses and networks, with commas, whose `X-Forwarded-For` and `-Proto` are believed.
 
     Raises:
         TicketkitError: As `lifespan` raised it when it was entered.
@@ -93,6 +95,7 @@ def serve(
         lifespan="on",
         server_header=False,
         timeout_graceful_shutdown=max(1, round(drain)),
+        forwarded_allow_ips=trusted_proxies,
         backlog=2048,
     )
     # Once it has stopped, uvicorn raises the signal again, for the handler of before: the stop was clean.

@@ -72,6 +72,7 @@ def run(
                 listener,
                 announce=lambda: say(f"The marketplace is on {server.address(listener)}"),
                 drain=settings.drain,
+                trusted_proxies=settings.trusted_proxies,
             )
     finally:
         listener.close()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from starlette.responses import JSONResponse
 
 from ticketkit.backends.errors import Misconfigured
 from ticketkit.runtime import server
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 
     from ticketkit.runtime.settings import Settings
     from ticketkit_marketplace.web.settings import WebSettings
+
+
+_HEALTH: Final = {"/healthz": {"status": "alive"}, "/readyz": {"status": "ready"}}
+"""What whoever runs it asks for. It is ready without the services: it has a page for when they are away."""
 
 
 class Process:
@@ -45,6 +51,9 @@ class Process:
         if self._web is None:
             msg = "The web client is not running."
             raise RuntimeError(msg)
+        if scope["type"] == "http" and scope["path"] in _HEALTH:
+            await JSONResponse(_HEALTH[scope["path"]])(scope, receive, send)
+            return
         await self._web(scope, receive, send)
 
     @asynccontextmanager
@@ -72,4 +81,5 @@ def run(settings: Settings, web: WebSettings, *, host: str, port: int, say: Call
             listener,
             announce=lambda: say(f"The web client is on {server.address(listener)}"),
             drain=settings.drain,
+            trusted_proxies=settings.trusted_proxies,
         )
