@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ticketkit.runtime.consumers import Handle
     from ticketkit.runtime.settings import Settings
     from ticketkit.services.auth import Auth
+    from ticketkit.services.operations import Operations
     from ticketkit.services.orders import Orders
     from ticketkit.services.payments import Payments
     from ticketkit.services.principal import Identity
@@ -151,6 +152,11 @@ class Marketplace:
     def orders(self) -> Orders:
         """Orders; see `ticketkit.services.orders.Orders`."""
         return self._runtime.orders
+
+    @property
+    def operations(self) -> Operations:
+        """Locks, and what else operators do; see `ticketkit.services.operations.Operations`."""
+        return self._runtime.operations
 
     @property
     def payments(self) -> Payments:

@@ -158,5 +158,6 @@ BUGS: Final = (
     _bug("Any cursor will do.", "keeping:CursorOfAnyList", "test_a_cursor_of_another_list_is_refused"),
     _bug("Words are patterns.", "keeping:Wildcards", "test_searches_take_every_character_as_it_is"),
     _bug("Orders are due before their time.", "keeping:DueTooSoon", "test_due_orders"),
+    _bug("An order that is being paid holds nothing.", "keeping:OpenOnlyUntilPaid", "test_open_orders"),
 )
 """Each with one bug."""

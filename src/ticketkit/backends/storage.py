@@ -203,12 +203,28 @@ class Storage(Protocol):
         """A page of tickets."""
         ...
 
-    async def find_live_events(self, *, text: str = "", limit: int = 50, cursor: str | None = None) -> Page[LiveEvent]:
-        """A page of live events by id, oldest first; every word of `text` is in name or venue."""
+    async def find_live_events(
+        self, *, text: str = "", status: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page[LiveEvent]:
+        """A page of live events by id, oldest first; every word of `text` is in name or venue.
+
+        Args:
+            text: Words, whatever their case.
+            status: One of `LiveEventStatus`, or None for all.
+            limit: Most of a page.
+            cursor: `Page.next` of the page before.
+        """
         ...
 
     async def find_orders(self, buyer_id: str, *, limit: int = 50, cursor: str | None = None) -> Page[Order]:
         """A page of a buyer's orders, newest first."""
+        ...
+
+    async def open_orders(self, *, limit: int = 50, cursor: str | None = None) -> Page[Order]:
+        """A page of orders that hold tickets (`created` or `awaiting_payment`), soonest end of their lock first.
+
+        Those that end at the same time come by id. One whose lock is prolonged between two pages may come again.
+        """
         ...
 
     async def scan(self, kind: Kind, *, limit: int = 500, cursor: str | None = None) -> Page[Entity]:

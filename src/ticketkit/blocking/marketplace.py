@@ -16,7 +16,7 @@ from anyio import CapacityLimiter, to_thread
 
 from ticketkit import marketplace
 from ticketkit.blocking._wire import Wire, check_thread
-from ticketkit.blocking.services import Auth, Orders, Payments, Tickets
+from ticketkit.blocking.services import Auth, Operations, Orders, Payments, Tickets
 from ticketkit.runtime.runtime import NotRunning
 
 if TYPE_CHECKING:
@@ -87,6 +87,11 @@ class _Shop:
     def orders(self) -> Orders:
         """Orders."""
         return Orders(self._wire, lambda: self._market.orders)
+
+    @property
+    def operations(self) -> Operations:
+        """Locks, and what else operators do."""
+        return Operations(self._wire, lambda: self._market.operations)
 
     @property
     def payments(self) -> Payments:

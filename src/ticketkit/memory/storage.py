@@ -84,13 +84,19 @@ class MemoryStorage:
             raise ValueError(msg)
         return self._entities.tickets(query)
 
-    async def find_live_events(self, *, text: str = "", limit: int = 50, cursor: str | None = None) -> Page[LiveEvent]:
+    async def find_live_events(
+        self, *, text: str = "", status: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page[LiveEvent]:
         await anyio.lowlevel.checkpoint()
-        return self._entities.live_events(text, limit=limit, cursor=cursor)
+        return self._entities.live_events(text, status, limit=limit, cursor=cursor)
 
     async def find_orders(self, buyer_id: str, *, limit: int = 50, cursor: str | None = None) -> Page[Order]:
         await anyio.lowlevel.checkpoint()
         return self._entities.orders(buyer_id, limit=limit, cursor=cursor)
+
+    async def open_orders(self, *, limit: int = 50, cursor: str | None = None) -> Page[Order]:
+        await anyio.lowlevel.checkpoint()
+        return self._entities.open_orders(limit=limit, cursor=cursor)
 
     async def scan(self, kind: Kind, *, limit: int = 500, cursor: str | None = None) -> Page[Entity]:
         await anyio.lowlevel.checkpoint()

@@ -26,6 +26,7 @@ from ticketkit.services.catalogue import CHARGE_EVENTS, ORDER_EVENTS, SERVICES, 
 from ticketkit.services.commands import Commands
 from ticketkit.services.driver import Driver
 from ticketkit.services.expiration import Expiration
+from ticketkit.services.operations import Operations
 from ticketkit.services.orders import Orders
 from ticketkit.services.passes import Passes
 from ticketkit.services.passwords import Passwords
@@ -82,6 +83,7 @@ class Runtime:
         self._verifier = Verifier(config.keys, config.clock, self.revocations)
         self._handlers = handlers
         self._services: dict[ServiceName, Any] = {}
+        self._operations: Operations | None = None
         self._backends: Backends | None = None
         self._runners: list[ConsumerRunner] = []
         self._stopping = False
@@ -110,6 +112,15 @@ class Runtime:
     def payments(self) -> Payments:
         """Charges and refunds."""
         return self._service(ServiceName.PAYMENTS)  # type: ignore[no-any-return]
+
+    @property
+    def operations(self) -> Operations:
+        """What the people who run it do to its inventory."""
+        if self._operations is None:
+            where = "the marketplace is not running" if self._backends is None else "the inventory is elsewhere"
+            msg = f"operations can't be used: {where}."
+            raise NotRunning(msg)
+        return self._operations
 
     @property
     def backends(self) -> Backends:
@@ -234,6 +245,7 @@ class Runtime:
         if ServiceName.PAYMENTS in self._services:
             self.payments.close()
         self._services.clear()
+        self._operations = None
         self._runners.clear()
         self._backends = None
         self._stopping = False
@@ -252,6 +264,8 @@ class Runtime:
                 minter=minter,
                 lifetime=config.session_lifetime,
             )
+        if Boundary.INVENTORY in storages:
+            self._operations = Operations(storages[Boundary.INVENTORY], commands)
         if ServiceName.TICKETS in names:
             self._services[ServiceName.TICKETS] = Tickets(storages[Boundary.INVENTORY], commands)
         if ServiceName.ORDERS in names:

@@ -53,11 +53,18 @@ class SqlStorage:
     async def find_tickets(self, query: TicketQuery) -> Page[Ticket]:
         return await self._database.read(partial(reads.tickets, query=query))
 
-    async def find_live_events(self, *, text: str = "", limit: int = 50, cursor: str | None = None) -> Page[LiveEvent]:
-        return await self._database.read(partial(reads.live_events, text=text, limit=limit, cursor=cursor))
+    async def find_live_events(
+        self, *, text: str = "", status: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page[LiveEvent]:
+        return await self._database.read(
+            partial(reads.live_events, text=text, status=status, limit=limit, cursor=cursor)
+        )
 
     async def find_orders(self, buyer_id: str, *, limit: int = 50, cursor: str | None = None) -> Page[Order]:
         return await self._database.read(partial(reads.orders, buyer_id=buyer_id, limit=limit, cursor=cursor))
+
+    async def open_orders(self, *, limit: int = 50, cursor: str | None = None) -> Page[Order]:
+        return await self._database.read(partial(reads.open_orders, limit=limit, cursor=cursor))
 
     async def scan(self, kind: Kind, *, limit: int = 500, cursor: str | None = None) -> Page[Entity]:
         return await self._database.read(partial(reads.scan, kind=kind, limit=limit, cursor=cursor))

@@ -180,6 +180,7 @@ def _inventory(metadata: MetaData) -> None:
         _versioned("orders"),
     )
     _index(orders, "due", "expires_at", where="status = 'created'")
+    _index(orders, "paying", "expires_at", where="status = 'awaiting_payment'")
     _index(orders, "buyer", "buyer_id", "created_at", "id")
     _tickets(metadata)
     lines = _table(

@@ -56,6 +56,26 @@ class StorageWatch(Conformance):
         assert totals.by_status["order", "cancelled"] == 1
 
     @promise()
+    async def test_open_orders(self, backend: Storage) -> None:
+        """Orders that hold tickets are listed by the end of their lock, soonest first, also while they are paid."""
+        bazaar = Bazaar(backend)
+        tickets = await bazaar.offer(5)
+        holds = [Policy(hold=HOUR * hours) for hours in (3, 1, 2, 1, 1)]
+        placed = [await bazaar.place(f"b{n}", tickets[n].id, policy=hold) for n, hold in enumerate(holds)]
+        await bazaar.cancel(placed[3])
+        await bazaar.put(replace(placed[4], status=OrderStatus.COMPLETED, charge_id="paid"))
+        paying = replace(placed[2], status=OrderStatus.AWAITING_PAYMENT, charge_id="pins")
+        await bazaar.put(paying)
+        expected = [placed[1].id, placed[2].id, placed[0].id]
+        found = await backend.open_orders()
+        assert ([order.id for order in found.items], found.next) == (expected, None)
+        assert found.items[1] == replace(paying, version=paying.version + 1)
+        first = await backend.open_orders(limit=2)
+        assert [order.id for order in first.items] == expected[:2]
+        rest = await backend.open_orders(limit=2, cursor=first.next)
+        assert ([order.id for order in rest.items], rest.next) == (expected[2:], None)
+
+    @promise()
     async def test_due_charges_and_refunds(self, backend: Storage) -> None:
         """Charges and refunds are due once their time is past, up to the limit; a reference finds its charge."""
         now = await backend.now()
