@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
+from opentelemetry.trace import TracerProvider
+
 from ticketkit.backends.clock import Clock, SystemClock
 from ticketkit.domain.policy import Policy
 from ticketkit.ids import new_id
@@ -40,6 +42,7 @@ class Config:
         pass_keys: Of what buyers show at the door; where orders runs.
         identity: Says who is asking; None for ticketkit's own sessions.
         drain: Seconds that a stop waits for what is under way.
+        tracer_provider: Where OpenTelemetry spans go; None for the global one.
     """
 
     storage: str = "memory:"
@@ -62,6 +65,7 @@ class Config:
     sign_in_per_minute_and_address: int = 60
     currency: str = "USD"
     drain: float = 10.0
+    tracer_provider: TracerProvider | None = None
     clock: Clock = field(default_factory=SystemClock)
     new_id: Callable[[], str] = new_id
 

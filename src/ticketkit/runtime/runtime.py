@@ -18,9 +18,11 @@ from ticketkit.domain.errors import TicketkitError
 from ticketkit.runtime.consumers import Consumer, ConsumerRunner, listen
 from ticketkit.runtime.handover import Handover
 from ticketkit.runtime.jobs import repeat
+from ticketkit.runtime.listening import Listening, listening
 from ticketkit.runtime.opening import Backends, opened
 from ticketkit.runtime.relay import Relay
 from ticketkit.runtime.republish import republish_revocations
+from ticketkit.runtime.traced import traced
 from ticketkit.services.auth import Auth
 from ticketkit.services.catalogue import CHARGE_EVENTS, ORDER_EVENTS, SERVICES, Boundary, ServiceName
 from ticketkit.services.commands import Commands
@@ -35,10 +37,11 @@ from ticketkit.services.progress import Progress
 from ticketkit.services.tickets import Tickets
 from ticketkit.services.till import Till
 from ticketkit.services.tokens import Minter, Revocations, Verified, Verifier
+from ticketkit.services.tracing import Tracing
 from ticketkit.services.waiting import first_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 
     from starlette.requests import HTTPConnection
 
@@ -79,6 +82,7 @@ class Runtime:
         self.config, self.plugins = config, plugins
         self.clock = config.clock
         self.registry = plugins.registry()
+        self.tracing = Tracing(config.tracer_provider)
         self.revocations = Revocations(config.clock)
         self._verifier = Verifier(config.keys, config.clock, self.revocations)
         self._handlers = handlers
@@ -86,6 +90,7 @@ class Runtime:
         self._operations: Operations | None = None
         self._backends: Backends | None = None
         self._runners: list[ConsumerRunner] = []
+        self._listeners: set[Listening[Any]] = set()
         self._stopping = False
 
     @property
@@ -208,7 +213,24 @@ class Runtime:
                     self._stopping = True
                     with anyio.CancelScope(shield=True):
                         await self.drain(self.config.drain)
+                    for listener in self._listeners:
+                        listener.end()
                     group.cancel_scope.cancel()
+
+    @asynccontextmanager
+    async def listening(self, names: Collection[str]) -> AsyncIterator[Listening[Any]]:
+        """Hear every event of these names; over when the runtime stops. See `Marketplace.listen`.
+
+        Raises:
+            NotRunning: It is not running.
+        """
+        bus = self.backends.bus
+        async with listening(bus, names, registry=self.registry, clock=self.clock) as events:
+            self._listeners.add(events)
+            try:
+                yield events
+            finally:
+                self._listeners.discard(events)
 
     async def drain(self, seconds: float) -> bool:
         """Wait until every event is published and handled; False when the time is over."""
@@ -254,7 +276,7 @@ class Runtime:
         config = self.config
         commands = Commands(config.new_id)
         names = config.services
-        storages = backends.storages
+        storages = {boundary: traced(storage, self.tracing) for boundary, storage in backends.storages.items()}
         if ServiceName.AUTH in names:
             minter = Minter(config.keys, config.clock, lifetime=config.token_lifetime)
             self._services[ServiceName.AUTH] = Auth(
@@ -283,7 +305,8 @@ class Runtime:
         if backends.provider is not None:
             progress = Progress(config.clock)
             storage = storages[Boundary.PAYMENTS]
-            driver = Driver(storage, commands, till=Till(backends.provider, config.clock), progress=progress)
+            till = Till(backends.provider, config.clock, tracing=self.tracing)
+            driver = Driver(storage, commands, till=till, progress=progress)
             self._services[ServiceName.PAYMENTS] = Payments(
                 storage, commands, provider=backends.provider, driver=driver, progress=progress
             )
@@ -293,7 +316,7 @@ class Runtime:
     async def _start(self, group: anyio.abc.TaskGroup) -> None:
         bus, clock = self.backends.bus, self.clock
         for consumer in self._consumers():
-            runner = ConsumerRunner(consumer, bus, registry=self.registry, clock=clock)
+            runner = ConsumerRunner(consumer, bus, registry=self.registry, clock=clock, tracing=self.tracing)
             self._runners.append(runner)
             group.start_soon(runner.run, name=f"consumer {consumer.name}")
         heard = anyio.Event()
@@ -311,7 +334,7 @@ class Runtime:
             relay = (
                 Handover(storage, bus, clock=clock, name=name)
                 if isinstance(bus, HandsOver)
-                else Relay(storage, bus, clock=clock, name=name)
+                else Relay(storage, bus, clock=clock, name=name, tracing=self.tracing)
             )
             group.start_soon(relay.run, name=f"relay {name}")
         if ServiceName.PAYMENTS in self.services:

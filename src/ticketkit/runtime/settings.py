@@ -82,6 +82,8 @@ class Settings(BaseSettings):
         sign_in_per_minute: Tries for one account; sixty for one address.
         currency: When a request names none.
         drain: Seconds that a stop waits for what is under way.
+        traces_url: Where `ticketkit serve` sends OpenTelemetry spans, by OTLP over HTTP; nowhere when left out.
+        traces_sampled: Part of the traces that begin here to be recorded; one that came in goes on as it began.
     """
 
     model_config = SettingsConfigDict(env_prefix="TICKETKIT_", extra="ignore", env_ignore_empty=True)
@@ -115,6 +117,8 @@ class Settings(BaseSettings):
     sign_in_per_minute_and_address: int = Field(60, ge=1)
     currency: str = "USD"
     drain: float = Field(10.0, ge=0)
+    traces_url: SecretStr | None = None
+    traces_sampled: float = Field(1.0, ge=0, le=1)
 
     @property
     def production(self) -> bool:

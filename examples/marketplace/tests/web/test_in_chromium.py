@@ -32,6 +32,7 @@ async def violations(page: Page, rules: "dict[str, Any]") -> "list[str]":
 
 
 async def look(name: str, page: Page, size: ViewportSize, *, light: "dict[str, Any]", dark: "dict[str, Any]") -> None:
+    await page.wait_for_load_state("load")
     await page.set_viewport_size(size)
     width = await page.evaluate("document.documentElement.scrollWidth")
     assert width <= size["width"], f"{name} is {width} px wide"
@@ -73,10 +74,6 @@ async def tab_to(page: Page, name: str) -> None:
     raise AssertionError(f"Tab never comes to {name!r}")
 
 
-async def arrived(page: Page, heading: str) -> None:
-    await expect(page.get_by_role("heading", level=1)).to_have_text(heading)
-
-
 async def test_somebody_signs_up_and_sells_with_the_keyboard_alone(new_page: NewPage) -> None:
     page = await new_page(viewport=WIDE)
     press, type_ = page.keyboard.press, page.keyboard.type
@@ -88,10 +85,10 @@ async def test_somebody_signs_up_and_sells_with_the_keyboard_alone(new_page: New
     await page.goto("/sell")
     await tab_to(page, tour.SHOW)
     await press("Enter")
-    await arrived(page, "Sign in")
+    await tour.headed(page, "Sign in")
     await tab_to(page, "Sign up")
     await press("Enter")
-    await arrived(page, "Sign up")
+    await tour.headed(page, "Sign up")
     await tab_to(page, "E-mail address")
     await type_("not an address")
     await press("Enter")
@@ -104,17 +101,17 @@ async def test_somebody_signs_up_and_sells_with_the_keyboard_alone(new_page: New
     await press("Tab")
     await type_(tour.PASSWORD)
     await press("Enter")
-    await arrived(page, "Sell a ticket")
+    await tour.headed(page, "Sell a ticket")
     await tab_to(page, "Seat")
     await type_("Standing")
     await tab_to(page, "Price")
     await type_("75")
     await tab_to(page, "List the ticket")
     await press("Space")
-    await arrived(page, "Standing")
+    await tour.headed(page, "Standing")
     await tab_to(page, "Withdraw the ticket")
     await press("Enter")
-    await arrived(page, "Withdraw Standing?")
+    await tour.headed(page, "Withdraw Standing?")
     await tab_to(page, "Withdraw it")
     await press("Enter")
     await expect(page.get_by_role("status")).to_have_text("The ticket is off the market.")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
+from opentelemetry import propagate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 COOKIE: Final = "session"
 """Name of the session's cookie; all that is passed on of a visitor's cookies."""
-_PASSED_ON: Final = ("traceparent", "tracestate", "user-agent")
+_PASSED_ON: Final = ("user-agent",)
 _GET: Final = "GET"
 _AWAY: Final = frozenset({502, 503, 504})
 
@@ -132,6 +133,7 @@ class Api:
         """
         headers = {name: connection.headers[name] for name in _PASSED_ON if name in connection.headers}
         headers["x-request-id"] = request_id
+        propagate.inject(headers)  # the trace: of this page's span, or as it came in
         if connection.client is not None:
             headers["x-forwarded-for"] = connection.client.host
             headers["x-forwarded-proto"] = connection.url.scheme
