@@ -24,7 +24,7 @@ from ticketkit.runtime.relay import Relay
 from ticketkit.runtime.republish import republish_revocations
 from ticketkit.runtime.traced import traced
 from ticketkit.services.auth import Auth
-from ticketkit.services.catalogue import CHARGE_EVENTS, ORDER_EVENTS, Boundary, ServiceName
+from ticketkit.services.catalogue import CHARGE_EVENTS, ORDER_EVENTS, SERVICES, Boundary, ServiceName
 from ticketkit.services.commands import Commands
 from ticketkit.services.driver import Driver
 from ticketkit.services.expiration import Expiration
@@ -150,6 +150,13 @@ class Runtime:
             msg = f"No service of the boundary {boundary.value} runs in this process."
             raise NotRunning(msg) from None
 
+    @property
+    def _own(self) -> dict[str, Storage]:
+        """The storages of services that run here, whose events are published here; others are only looked at."""
+        served = {SERVICES[name].boundary for name in self.services}
+        mine = {id(storage) for boundary, storage in self.backends.storages.items() if boundary in served}
+        return {name: storage for name, storage in self.backends.distinct.items() if id(storage) in mine}
+
     async def identify(self, request: HTTPConnection) -> Principal | None:
         """Who is asking: by the app's own identity, or by ticketkit's session."""
         if self.config.identity is not None:
@@ -242,7 +249,7 @@ class Runtime:
         if ServiceName.PAYMENTS in self.services and self.payments.busy:
             return False
         try:
-            for storage in self.backends.distinct.values():
+            for storage in self._own.values():
                 if (await storage.totals()).unpublished:
                     return False
         except Unavailable:
@@ -323,7 +330,7 @@ class Runtime:
         if ServiceName.AUTH in self.services:
             for session in await self.storage(Boundary.ACCOUNTS).revoked_sessions(100_000):
                 self.revocations.add(session.id, session.expires_at)
-        for name, storage in self.backends.distinct.items():
+        for name, storage in self._own.items():
             relay = (
                 Handover(storage, bus, clock=clock, name=name)
                 if isinstance(bus, HandsOver)
@@ -369,7 +376,7 @@ class Runtime:
         await first_of(self.payments.nudged, partial(self.clock.sleep, LOOK_EVERY))
 
     async def _purge(self) -> int:
-        for storage in self.backends.distinct.values():
+        for storage in self._own.values():
             now = await storage.now()
             await storage.purge(
                 events_before=now - KEEP_EVENTS, commands_before=now - KEEP_COMMANDS, marks_before=now - KEEP_MARKS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from pydantic import Field, HttpUrl, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
@@ -14,7 +14,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from ticketkit.backends.errors import Misconfigured
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ticketkit.runtime.settings import Settings
+
+S = TypeVar("S", bound=BaseSettings)
 
 UPLOADS: Final = "uploads"
 """Folder of sellers' files, in the data folder."""
@@ -75,13 +79,26 @@ class WebSettings(BaseSettings):
         Raises:
             Misconfigured: Something can't be read.
         """
-        try:
-            return cls(**given)  # type: ignore[arg-type]
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            name = "_".join(str(part) for part in first["loc"]).upper()
-            msg = f"TICKETKIT_WEB_{name}: {first['msg']}"
-            raise Misconfigured(msg) from None
+        return settings_of(cls, given)
+
+
+def settings_of(cls: type[S], given: Mapping[str, str]) -> S:
+    """Settings from the environment.
+
+    Args:
+        cls: Which ones.
+        given: Over what the environment says.
+
+    Raises:
+        Misconfigured: Something can't be read; named by its variable.
+    """
+    try:
+        return cls(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = "_".join(str(part) for part in first["loc"]).upper()
+        msg = f"{cls.model_config.get('env_prefix')}{name}: {first['msg']}"
+        raise Misconfigured(msg) from None
 
 
 @dataclass(frozen=True, slots=True)
