@@ -52,15 +52,20 @@ def address(listener: socket.socket) -> str:
 class _Server(uvicorn.Server):
     """Says when it answers."""
 
-    def __init__(self, config: uvicorn.Config, *, announce: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, *, announce: Callable[[], None], stopping: Callable[[], None]) -> None:
         super().__init__(config)
-        self._announce = announce
+        self._announce, self._stopping = announce, stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then announce."""
         await super().startup(sockets)
         if self.started:
             self._announce()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say so, then stop."""
+        self._stopping()
+        await super().shutdown(sockets)
 
 
 def serve(
@@ -70,6 +75,7 @@ def serve(
     *,
     announce: Callable[[], None],
     drain: float,
+    stopping: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve an ASGI app until SIGINT or SIGTERM; then finish what is under way.
 
@@ -79,6 +85,7 @@ def serve(
         listener: From `bound_socket`.
         announce: Called once it answers.
         drain: Seconds that open requests have to finish.
+        stopping: Called once it stops, before open requests are waited for: ends answers that go on by themselves.
 
     Raises:
         TicketkitError: As `lifespan` raised it when it was entered.
@@ -100,7 +107,7 @@ def serve(
         signal.signal(number, lambda _number, _frame: None)
     logging.getLogger("uvicorn.error").addFilter(_not_twice)
     try:
-        _Server(config, announce=announce).run(sockets=[listener])
+        _Server(config, announce=announce, stopping=stopping).run(sockets=[listener])
     except SystemExit:  # uvicorn's way to say that the lifespan could not be entered
         if guarded.failure is None:
             raise

@@ -26,6 +26,8 @@ class WebSettings(BaseSettings):
         api_timeout: Seconds after which an answer of the services is given up.
         uploads: Where sellers' files wait to be listed; default: `uploads` in the data folder. Several web clients
             share one folder.
+        streams: Open pages at once that are told what changes; the others look again by themselves.
+        streams_per_address: The same of one client address.
     """
 
     model_config = SettingsConfigDict(env_prefix="TICKETKIT_WEB_", extra="ignore", env_ignore_empty=True)
@@ -33,6 +35,8 @@ class WebSettings(BaseSettings):
     api_url: HttpUrl | None = None
     api_timeout: float = Field(15.0, gt=0)
     uploads: Path | None = None
+    streams: int = Field(500, ge=0)
+    streams_per_address: int = Field(100, ge=0)
 
     @classmethod
     def read(cls, **given: str) -> Self:
@@ -62,12 +66,16 @@ class Options:
         currency: Of prices that name none.
         secure: Pages are only served over HTTPS.
         provider: Payment provider, by its scheme: `fake`, `stripe`.
+        streams: Open pages at once that are told what changes.
+        streams_per_address: The same of one client address.
     """
 
     uploads: Path
     currency: str = "USD"
     secure: bool = False
     provider: str = "fake"
+    streams: int = 500
+    streams_per_address: int = 100
 
     @classmethod
     def of(cls, settings: Settings, web: WebSettings) -> Options:
@@ -77,4 +85,6 @@ class Options:
             currency=settings.currency,
             secure=settings.production,
             provider=settings.provider().partition(":")[0],
+            streams=web.streams,
+            streams_per_address=web.streams_per_address,
         )
