@@ -274,7 +274,7 @@ async def test_the_web_client_as_its_own_process_hears_the_bus_of_the_services(
     bus = f"{redis_url}?prefix=live_{uuid4().hex[:12]}"
     settings = Settings(data_dir=tmp_path, bus_url=SecretStr(bus))
     web = WebSettings.read(api_url=f"http://127.0.0.1:{free_tcp_port}")
-    pages, shop = WebProcess(settings, web), Marketplace(f"sqlite:///{tmp_path / 'shop.db'}", bus=bus)
+    pages, shop = WebProcess(settings, web), Marketplace(bus=bus)
     async with shop, pages.lifespan(), reading(pages, f"/live?event={NOBODY}") as page:
         assert page.status == 200
         event = await shop.tickets.announce(
