@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from starlette.responses import JSONResponse
 
 from ticketkit.backends.errors import Misconfigured
 from ticketkit.backends.spec import BackendKind, Capability
 from ticketkit.marketplace import Marketplace
 from ticketkit.runtime import server
+from ticketkit.runtime.exporting import exporting
 from ticketkit_marketplace.web.api import Api
 from ticketkit_marketplace.web.app import Web
 from ticketkit_marketplace.web.live import alone
@@ -22,6 +25,10 @@ if TYPE_CHECKING:
     from ticketkit.runtime.settings import Settings
     from ticketkit_marketplace.web.live import Source
     from ticketkit_marketplace.web.settings import WebSettings
+
+
+_HEALTH: Final = {"/healthz": {"status": "alive"}, "/readyz": {"status": "ready"}}
+"""What whoever runs it asks for. It is ready without the services: it has a page for when they are away."""
 
 
 class Process:
@@ -49,6 +56,9 @@ class Process:
         if self._web is None:
             msg = "The web client is not running."
             raise RuntimeError(msg)
+        if scope["type"] == "http" and scope["path"] in _HEALTH:
+            await JSONResponse(_HEALTH[scope["path"]])(scope, receive, send)
+            return
         await self._web(scope, receive, send)
 
     def end_streams(self) -> None:
@@ -77,14 +87,16 @@ def run(settings: Settings, web: WebSettings, *, host: str, port: int, say: Call
     """
     process = Process(settings, web)
     listener = server.bound_socket(host, port)
-    server.serve(
-        process,
-        process.lifespan(),
-        listener,
-        announce=lambda: say(f"The web client is on {server.address(listener)}"),
-        drain=settings.drain,
-        stopping=process.end_streams,
-    )
+    with exporting(settings, "ticketkit-web"):
+        server.serve(
+            process,
+            process.lifespan(),
+            listener,
+            announce=lambda: say(f"The web client is on {server.address(listener)}"),
+            drain=settings.drain,
+            stopping=process.end_streams,
+            trusted_proxies=settings.trusted_proxies,
+        )
 
 
 def _source(bus: str) -> Source | None:

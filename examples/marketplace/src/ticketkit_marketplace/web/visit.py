@@ -132,7 +132,7 @@ class Visit:
         /,
         *,
         status: int = 200,
-        csp: str | None = None,
+        headers: Mapping[str, str] | None = None,
         shows: Sequence[Topic] = (),
         **values: Any,
     ) -> Response:
@@ -141,7 +141,7 @@ class Visit:
         Args:
             template: Name of the file.
             status: Of the response.
-            csp: Its content security policy, where that is not the usual one.
+            headers: Of the response, instead of the usual ones of these names.
             shows: What changes by itself; the page is looked at again then.
             **values: For the template, besides `visit`, `user` and `notice`.
         """
@@ -149,10 +149,8 @@ class Visit:
         made = self.site.templates.get_template(template)
         live = address_of(shows) if shows and self.site.hub.hears else None
         text = made.render(visit=self, user=self.user, notice=notice, shows=shows, live=live, **values)
-        headers = {"cache-control": "no-store" if self.api.has_session else "no-cache"}
-        if csp is not None:
-            headers["content-security-policy"] = csp
-        return self.with_cookies(HTMLResponse(text, status, headers=headers))
+        kept = {"cache-control": "no-store" if self.api.has_session else "no-cache"}
+        return self.with_cookies(HTMLResponse(text, status, headers={**kept, **(headers or {})}))
 
     def go(self, path: str, *, done: str | None = None) -> Response:
         """A redirect after a form (303).
