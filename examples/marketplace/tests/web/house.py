@@ -106,9 +106,9 @@ class House:
     async def announce(self, name: str, **more: Any) -> LiveEvent:
         """A live event of the house, a week from now."""
         owner = await self.market.auth.find(OWNER) or (await self.market.auth.sign_up(OWNER, PASSWORD)).user
-        starts_at = self.clock.now() + timedelta(days=7)
-        where = {"venue": "Richard Rodgers Theatre", "zone": "America/New_York"}
-        return await self.market.tickets.announce(owner.id, name=name, starts_at=starts_at, **where, **more)
+        starts_at = self.market.clock.now() + timedelta(days=7)
+        place: dict[str, Any] = {"venue": "Richard Rodgers Theatre", "zone": "America/New_York", **more}
+        return await self.market.tickets.announce(owner.id, name=name, starts_at=starts_at, **place)
 
     async def put_up(self, event: LiveEvent, *prices: str) -> list[Ticket]:
         """Tickets for it at these prices, in US dollars."""
@@ -148,7 +148,7 @@ async def opened(site: Together) -> AsyncIterator[House]:
     """Let browsers in.
 
     Args:
-        site: On a virtual clock; runs meanwhile.
+        site: Runs meanwhile.
     """
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
