@@ -98,6 +98,8 @@ class Operations(Service[operations.Operations]):
 
     locks = waited(operations.Operations.locks)
     release = waited(operations.Operations.release)
+    cancellation = waited(operations.Operations.cancellation)
+    cancel = waited(operations.Operations.cancel)
 
 
 class Payments(Service[payments.Payments]):

@@ -91,8 +91,9 @@ SERVICES: Final[dict[ServiceName, Service]] = {
                 "ticket.sold",
                 "ticket.released",
                 "ticket.admitted",
+                "ticket.withdrawn",
             ),
-            hears=(*CHARGE_EVENTS, "order.expiration_due"),
+            hears=(*CHARGE_EVENTS, "order.expiration_due", "live_event.cancelled"),
         ),
         Service(
             name=ServiceName.EXPIRATION, boundary=None, says=("order.expiration_due",), hears=ORDER_EVENTS, broadcast=()
