@@ -68,7 +68,11 @@ REFUND_EVENTS: Final = ("refund.created", "refund.completed", "refund.failed")
 SERVICES: Final[dict[ServiceName, Service]] = {
     service.name: service
     for service in (
-        Service(name=ServiceName.AUTH, boundary=Boundary.ACCOUNTS, says=("user.signed_up", "session.revoked")),
+        Service(
+            name=ServiceName.AUTH,
+            boundary=Boundary.ACCOUNTS,
+            says=("user.signed_up", "user.updated", "session.revoked"),
+        ),
         Service(
             name=ServiceName.TICKETS,
             boundary=Boundary.INVENTORY,
