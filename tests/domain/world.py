@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ticketkit.backends.ledger import Ledger
 from ticketkit.backends.storage import Answer
-from ticketkit.domain import live_events, orders, payments, settlement, tickets
+from ticketkit.domain import live_events, orders, payments, refunds, settlement, tickets
 from ticketkit.domain.decision import Command, Keys
 from ticketkit.domain.entities import (
     Charge,
@@ -230,7 +230,7 @@ class World:
     def refund(self, id: str, charge_id: str, amount: Money | Decimal | None = None) -> Refund:
         command = self.command(id)
         return self.decide(
-            lambda state: payments.refund(state, command, charge_id=charge_id, amount=amount),
+            lambda state: refunds.begin(state, command, charge_id=charge_id, amount=amount),
             Charge.key(charge_id),
             command=command,
         ).one(Refund)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar
 
-from ticketkit.services import auth, orders, payments, tickets
+from ticketkit.services import auth, operations, orders, payments, tickets
 
 if TYPE_CHECKING:
     from ticketkit.blocking._wire import Wire
@@ -93,11 +93,19 @@ class Orders(Service[orders.Orders]):
     mine = waited(orders.Orders.mine)
 
 
+class Operations(Service[operations.Operations]):
+    """Locks, and what else operators do; see `ticketkit.services.operations.Operations`."""
+
+    locks = waited(operations.Operations.locks)
+    release = waited(operations.Operations.release)
+
+
 class Payments(Service[payments.Payments]):
     """Charges and refunds; see `ticketkit.services.payments.Payments`."""
 
     pay = waited(payments.Payments.pay)
     get = waited(payments.Payments.get)
+    of_order = waited(payments.Payments.of_order)
     copy = waited(payments.Payments.copy)
     refunds = waited(payments.Payments.refunds)
     refund = waited(payments.Payments.refund)

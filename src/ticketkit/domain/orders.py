@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ticketkit.domain.decision import Changes, Command, Fact, Need, State
 from ticketkit.domain.entities import (
@@ -31,7 +31,7 @@ from ticketkit.domain.errors import Conflict, InvalidInput, InvalidMoney, LimitR
 from ticketkit.domain.tickets import unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from ticketkit.domain.policy import Policy
@@ -172,8 +172,16 @@ def prolong(state: State, order_id: str, *, buyer_id: str) -> Changes | Need:
     return Changes(put=(longer,), facts=(Fact("order.extended", key_of(longer)),), answer=(longer,))
 
 
-def call_off(state: State, order_id: str, *, reason: CancelReason) -> Changes | Need:
+def call_off(
+    state: State, order_id: str, *, reason: CancelReason, extra: Mapping[str, Any] | None = None
+) -> Changes | Need:
     """Cancel an order that nobody pays yet, as an operator; its tickets are free in the same commit.
+
+    Args:
+        state: Starts with the order.
+        order_id: Which one.
+        reason: Kept with it.
+        extra: Added to that of the order: who did it, and why.
 
     Raises:
         NotFound: There is no such order.
@@ -184,7 +192,7 @@ def call_off(state: State, order_id: str, *, reason: CancelReason) -> Changes | 
         return Changes(answer=(order,))
     if order.status is not OrderStatus.CREATED:
         raise closed(order)
-    return _cancelled(state, order, reason)
+    return _cancelled(state, replace(order, extra={**order.extra, **(extra or {})}), reason)
 
 
 def expire(state: State, order_id: str) -> Changes | Need:

@@ -14,7 +14,7 @@ from ticketkit.backends.errors import Misconfigured
 from ticketkit.domain.errors import TicketkitError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -71,6 +71,7 @@ def serve(
     announce: Callable[[], None],
     drain: float,
     trusted_proxies: str = "127.0.0.1,::1",
+    more: Sequence[socket.socket] = (),
 ) -> None:
     """Serve an ASGI app until SIGINT or SIGTERM; then finish what is under way.
 
@@ -81,6 +82,8 @@ def serve(
         announce: Called once it answers.
         drain: Seconds that open requests have to finish.
         trusted_proxies: Addresses and networks, with commas, whose `X-Forwarded-For` and `-Proto` are believed.
+        more: Sockets besides `listener`, from `bound_socket` too. An app tells them apart by the port in
+            `scope["server"]`.
 
     Raises:
         TicketkitError: As `lifespan` raised it when it was entered.
@@ -103,12 +106,13 @@ def serve(
         signal.signal(number, lambda _number, _frame: None)
     logging.getLogger("uvicorn.error").addFilter(_not_twice)
     try:
-        _Server(config, announce=announce).run(sockets=[listener])
+        _Server(config, announce=announce).run(sockets=[listener, *more])
     except SystemExit:  # uvicorn's way to say that the lifespan could not be entered
         if guarded.failure is None:
             raise
     finally:
-        listener.close()
+        for one in (listener, *more):
+            one.close()
     if guarded.failure is not None:
         raise guarded.failure
 

@@ -98,6 +98,8 @@ class Settings(BaseSettings):
         sign_in_per_minute: Tries for one account; sixty for one address.
         currency: When a request names none.
         drain: Seconds that a stop waits for what is under way.
+        traces_url: Where `ticketkit serve` sends OpenTelemetry spans, by OTLP over HTTP; nowhere when left out.
+        traces_sampled: Part of the traces that begin here to be recorded; one that came in goes on as it began.
         trusted_proxies: Addresses and networks, with commas, whose `X-Forwarded-For` and `-Proto` are believed.
     """
 
@@ -132,6 +134,8 @@ class Settings(BaseSettings):
     sign_in_per_minute_and_address: int = Field(60, ge=1)
     currency: str = "USD"
     drain: float = Field(10.0, ge=0)
+    traces_url: SecretStr | None = None
+    traces_sampled: float = Field(1.0, ge=0, le=1)
     trusted_proxies: Proxies = "127.0.0.1,::1"
 
     @property

@@ -13,6 +13,7 @@ from ticketkit.backends.errors import Misconfigured
 from ticketkit.backends.storage import TicketQuery
 from ticketkit.marketplace import Marketplace
 from ticketkit.runtime import server
+from ticketkit.runtime.exporting import exporting
 from ticketkit.runtime.runtime import NotRunning
 from ticketkit.services.listings_csv import parse
 from ticketkit_marketplace import broadway
@@ -64,14 +65,15 @@ def run(
         market = Marketplace.of(settings, plugins=plugins)
         options = Options.of(settings, WebSettings.read())
         site = Together(market, options)
-        server.serve(
-            site,
-            _open(site, settings.data_dir, shows, say),
-            listener,
-            announce=lambda: say(f"The marketplace is on {server.address(listener)}"),
-            drain=settings.drain,
-            trusted_proxies=settings.trusted_proxies,
-        )
+        with exporting(settings, "ticketkit"):
+            server.serve(
+                site,
+                _open(site, settings.data_dir, shows, say),
+                listener,
+                announce=lambda: say(f"The marketplace is on {server.address(listener)}"),
+                drain=settings.drain,
+                trusted_proxies=settings.trusted_proxies,
+            )
     finally:
         listener.close()
 

@@ -112,7 +112,7 @@ async def does(deed: Deed, folder: Path, stripe: Simulator, death: Death, *, web
     """Do it to the end, with a death on the way; whether there was one."""
     async with opened(folder, stripe, death, webhooks=webhooks) as shop:
         await deed(shop)
-        assert await shop.wrong(refunded=deed is refund) == []
+        assert await shop.wrong() == []
         return shop.died
 
 

@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.middleware.opentelemetry import OpenTelemetryMiddleware
 from starlette.routing import BaseRoute, Route
 
 from ticketkit.backends.clock import Clock, SystemClock
@@ -49,7 +50,7 @@ class Web:
             exception_handlers={HTTPException: self._refused, Exception: self._failed},
             middleware=[Middleware(RequestBodyLimitMiddleware, max_body_size=MOST_BYTES)],
         )
-        self._app = Guard(app, secure=options.secure)
+        self._app = OpenTelemetryMiddleware(Guard(app, secure=options.secure), excluded_urls="/static/")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""

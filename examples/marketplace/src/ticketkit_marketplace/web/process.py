@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse
 
 from ticketkit.backends.errors import Misconfigured
 from ticketkit.runtime import server
+from ticketkit.runtime.exporting import exporting
 from ticketkit_marketplace.web.api import Api
 from ticketkit_marketplace.web.app import Web
 from ticketkit_marketplace.web.settings import Options
@@ -73,11 +74,12 @@ def run(settings: Settings, web: WebSettings, *, host: str, port: int, say: Call
     """
     process = Process(settings, web)
     listener = server.bound_socket(host, port)
-    server.serve(
-        process,
-        process.lifespan(),
-        listener,
-        announce=lambda: say(f"The web client is on {server.address(listener)}"),
-        drain=settings.drain,
-        trusted_proxies=settings.trusted_proxies,
-    )
+    with exporting(settings, "ticketkit-web"):
+        server.serve(
+            process,
+            process.lifespan(),
+            listener,
+            announce=lambda: say(f"The web client is on {server.address(listener)}"),
+            drain=settings.drain,
+            trusted_proxies=settings.trusted_proxies,
+        )

@@ -118,22 +118,22 @@ class Visit:
             self._form = await Form.sent(self.request)
         return self._form
 
-    def page(self, template: str, /, *, status: int = 200, csp: str | None = None, **values: Any) -> Response:
+    def page(
+        self, template: str, /, *, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any
+    ) -> Response:
         """A page.
 
         Args:
             template: Name of the file.
             status: Of the response.
-            csp: Its content security policy, where that is not the usual one.
+            headers: Of the response, instead of the usual ones of these names.
             **values: For the template, besides `visit`, `user` and `notice`.
         """
         notice = NOTICES.get(self.request.query_params.get(DONE, ""))
         made = self.site.templates.get_template(template)
         text = made.render(visit=self, user=self.user, notice=notice, **values)
-        headers = {"cache-control": "no-store" if self.api.has_session else "no-cache"}
-        if csp is not None:
-            headers["content-security-policy"] = csp
-        return self.with_cookies(HTMLResponse(text, status, headers=headers))
+        kept = {"cache-control": "no-store" if self.api.has_session else "no-cache"}
+        return self.with_cookies(HTMLResponse(text, status, headers={**kept, **(headers or {})}))
 
     def go(self, path: str, *, done: str | None = None) -> Response:
         """A redirect after a form (303).
