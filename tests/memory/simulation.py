@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -17,9 +19,9 @@ from ticketkit.backends.storage import TicketQuery
 from ticketkit.domain.entities import CancelReason, Charge, ChargeStatus, Order, OrderStatus
 from ticketkit.domain.errors import DomainError, TicketkitError
 from ticketkit.domain.money import Money
-from ticketkit.domain.policy import OnDecline, Policy
+from ticketkit.domain.policy import OnDecline, OnRefund, Policy
 from ticketkit.domain.tickets import Listing
-from ticketkit.events.catalogue import OrderCancelled, TicketSold
+from ticketkit.events.catalogue import OrderCancelled, TicketReleased, TicketSold
 from ticketkit.marketplace import Marketplace
 from ticketkit.memory.faults import Operation
 from ticketkit.runtime.config import TRADE, Config
@@ -36,6 +38,9 @@ TOKENS = {
     "tok_chargeDeclinedInsufficientFunds": 1,
     "tok_threeDSecure": 4,
     "tok_pending": 3,
+    "tok_taken": 2,
+    "tok_taken_threeDSecure": 1,
+    "tok_taken_pending": 1,
 }
 
 
@@ -45,14 +50,23 @@ class Told:
 
     paid: set[str] = field(default_factory=set)
     declined: set[str] = field(default_factory=set)
-    sold: dict[str, str] = field(default_factory=dict)
+    sales: dict[str, dict[int, str | None]] = field(default_factory=lambda: defaultdict(dict))
+    """Of each ticket, by its version: the order that it was sold to, or None when it was for sale again."""
     early: list[str] = field(default_factory=list)
-    twice: list[str] = field(default_factory=list)
     refusals: dict[str, int] = field(default_factory=dict)
     trace: Any = field(default_factory=hashlib.sha256)
 
     def note(self, *words: object) -> None:
         self.trace.update(" ".join(map(str, words)).encode() + b"\n")
+
+    def sold_to(self) -> dict[str, set[str]]:
+        """Which orders each ticket was sold to, each after the one before had given it back."""
+        found: dict[str, set[str]] = {}
+        for id, sales in self.sales.items():
+            told = [sales[version] for version in sorted(sales)]
+            assert all((one is None) != (next_one is None) for one, next_one in pairwise(told)), f"{id} is sold twice"
+            found[id] = {order_id for order_id in told if order_id is not None}
+        return found
 
     def refused(self, error: TicketkitError) -> None:
         code = error.code if isinstance(error, DomainError) else type(error).__name__
@@ -78,7 +92,10 @@ class Town:
         self.told = Told()
         self.between = "stage:bus" if seed % 2 else "memory:"
         self.apart = seed % 3 == 0
-        self.policy = Policy(on_decline=OnDecline.KEEP if seed % 5 == 0 else OnDecline.CANCEL)
+        self.policy = Policy(
+            on_decline=OnDecline.KEEP if seed % 5 == 0 else OnDecline.CANCEL,
+            on_refund=OnRefund.KEEP if seed % 3 == 0 else OnRefund.RELEASE,
+        )
         self.market: Marketplace | None = None
         self.crash = anyio.Event()
         self.crashes = 0
@@ -141,9 +158,11 @@ class Town:
 
         @market.on(TicketSold, consumer="sales")
         async def sold(event: Event[TicketSold]) -> None:
-            order_id = str(event.data.order_id)
-            if self.told.sold.setdefault(event.data.id, order_id) != order_id:
-                self.told.twice.append(event.data.id)
+            self.told.sales[event.data.id][event.data.version] = str(event.data.order_id)
+
+        @market.on(TicketReleased, consumer="released")
+        async def released(event: Event[TicketReleased]) -> None:
+            self.told.sales[event.data.id][event.data.version] = None
 
         return market
 
@@ -228,7 +247,8 @@ class Town:
 
     async def _give_back(self, charge: Charge) -> None:
         if self.chance.random() < 0.1:
-            part = Money(self.chance.randint(1, charge.amount.minor), "USD")
+            minor = self.chance.randint(1, charge.amount.minor)
+            part = self.chance.choice([None, Money(minor, "USD")])
             for _ in range(self.chance.choice([1, 2])):
                 await self.open.payments.refund(charge.id, actor="seller", amount=part)
 
@@ -282,19 +302,18 @@ class Town:
         books = self.provider.books()
         await check(inventory, payments, books)
         orders, charges = await every(inventory, Order), await every(payments, Charge)
-        assert self.told.twice == [], "a ticket was said to be sold twice"
         assert self.told.early == [], "a lock ended before its time"
         for order_id in self.told.paid:
             assert orders[order_id].status is OrderStatus.COMPLETED, "who was told that it is paid has it"
         captured = {booked.charge_id for booked in books.charges if booked.status is ProviderStatus.CAPTURED}
         assert not captured & self.told.declined, "who was told that it is declined was not charged"
         assert all(order.status.final for order in orders.values())
-        sold = {id: order.id for order in orders.values() if order.id in _completed(orders) for id in order.ticket_ids}
-        assert self.told.sold == sold, "each sale was told"
+        sold: dict[str, set[str]] = defaultdict(set)
+        for order in orders.values():
+            if order.status is OrderStatus.COMPLETED:
+                for id in order.ticket_ids:
+                    sold[id].add(order.id)
+        assert self.told.sold_to() == sold, "each sale was told"
         for bus in self.stage.buses.values():
             assert await bus.inner.dead_letters(10) == []
         self.told.note(len(orders), len(charges), len(captured), self.crashes)
-
-
-def _completed(orders: dict[str, Order]) -> set[str]:
-    return {order.id for order in orders.values() if order.status is OrderStatus.COMPLETED}
