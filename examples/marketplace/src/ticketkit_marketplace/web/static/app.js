@@ -201,7 +201,7 @@ function announce(text) {
 function headlines() {
   const found = main.querySelectorAll("h1, .note:not([role]), dd.big");
   const places = [...found].filter((place) => !place.querySelector("[data-until]"));
-  return places.map((place) => (place.closest(".facts > div") ?? place).textContent.trim().replace(/\s+/g, " "));
+  return places.map((place) => (place.closest(".facts > div") ?? place).innerText.trim().replace(/\s+/g, " "));
 }
 
 async function look() {
