@@ -137,17 +137,10 @@ class Stack:
         data.mkdir(exist_ok=True)
         return {**kept, **{name: self.here(one) for name, one in given.items()}, "TICKETKIT_DATA_DIR": str(data)}
 
-    def run(self, service: str, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a job of the deployment, or another command in the place of a service, to its end."""
-        command = words or self.compose["services"][service]["command"]
-        return subprocess.run(
-            [program(command[0]), *command[1:]],
-            env=self.environment(service),
-            capture_output=True,
-            text=True,
-            timeout=READY_SECONDS,
-            check=False,
-        )
+    def begin(self, job: str, *more: str) -> subprocess.Popen[bytes]:
+        """Run a job of the deployment by its own command; what it says goes where ours does."""
+        command = [*self.compose["services"][job]["command"], *more]
+        return subprocess.Popen([program(command[0]), *command[1:]], env=self.environment(job))
 
     def start(self, service: str) -> Running:
         """Start a process by its own command."""
@@ -206,12 +199,13 @@ def deployed(variables: Mapping[str, str], folder: Path) -> Iterator[Stack]:
             **{f"{name}:8000": f"{HOST}:{port}" for name, port in zip(names, free_ports(len(names)), strict=True)},
         }
         made = Stack(variables, folder, postgresql, hosts, compose)
-        for job in MIGRATIONS:
-            done = made.run(job)
-            assert done.returncode == 0, done.stderr
+        migrations = [made.begin(job) for job in MIGRATIONS]
+        assert [job.wait(READY_SECONDS) for job in migrations] == [0, 0, 0]
         try:
             wait_until_ready([made.start(name) for name in PROCESSES])
             yield made
+            stopped = {name: process.stop() for name, process in made.processes.items()}
+            assert stopped == dict.fromkeys(made.processes, 0)
         finally:
             for process in made.processes.values():
                 if process.child.poll() is None:
