@@ -27,7 +27,7 @@ from ticketkit.domain.errors import NotFound, TicketUnavailable
 from ticketkit.events.catalogue import OrderCancelled, OrderCreated, TicketCreated
 from ticketkit.plugins import Rule
 from ticketkit.runtime.runtime import NotRunning
-from ticketkit.services import auth, orders, payments, tickets
+from ticketkit.services import auth, operations, orders, payments, tickets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,7 +39,10 @@ if TYPE_CHECKING:
 
 SEAT = Listing(title="Row F, seat 12", price=Money.parse("49.50", "USD"))
 
-NOT_FOR_APPS = {"handle_charge", "handle_expiration", "handle_order", "nudged", "reconcile", "run", "sweep"}
+NOT_FOR_APPS = {
+    *("handle_charge", "handle_expiration", "handle_live_event", "handle_order"),
+    *("finish", "nudged", "reconcile", "run", "sweep"),
+}
 """What the runtime calls, and nobody else."""
 
 
@@ -107,6 +110,7 @@ def test_users_sign_up_and_in(market: blocking.Marketplace) -> None:
         (auth.Auth, blocking.Auth),
         (tickets.Tickets, blocking.Tickets),
         (orders.Orders, blocking.Orders),
+        (operations.Operations, blocking.Operations),
         (payments.Payments, blocking.Payments),
     ],
     ids=lambda cls: cls.__module__,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from tests.domain.world import World, usd
 
-from ticketkit.domain import payments
+from ticketkit.domain import payments, refunds
 from ticketkit.domain.entities import (
     CancelReason,
     Charge,
@@ -155,9 +155,9 @@ class Bazaar:
         if one is None:
             return
         if mood % 3 == 0:
-            self._try(lambda: self.world.refund_ended(payments.refund_failed, one.id, code="no"))
+            self._try(lambda: self.world.refund_ended(refunds.failed, one.id, code="no"))
         else:
-            self._try(lambda: self.world.refund_ended(payments.refunded, one.id, reference=f"ref-{one.id}"))
+            self._try(lambda: self.world.refund_ended(refunds.refunded, one.id, reference=f"ref-{one.id}"))
 
     def settle(self) -> None:
         """Time passes, every event is delivered, and the reconciler looks after everything until nothing changes."""

@@ -14,11 +14,8 @@ from ticketkit.domain.entities import (
     Order,
     OrderCopy,
     OrderStatus,
-    Refund,
-    RefundStatus,
 )
-from ticketkit.domain.errors import ChargeClosed, Conflict, DomainError, InvalidMoney, NotFound, OrderClosed
-from ticketkit.domain.money import Money
+from ticketkit.domain.errors import ChargeClosed, Conflict, DomainError, NotFound, OrderClosed
 from ticketkit.domain.payments import PATIENCE, OrderNews
 
 STEPS: dict[str, Callable[[World], Any]] = {
@@ -377,73 +374,3 @@ def test_a_copy_is_what_the_event_said() -> None:
     order = world.get(Order, "o1")
     copy = world.copy("o1")
     assert (copy.total, copy.expires_at, copy.order_version) == (order.total, order.expires_at, order.version)
-
-
-# --- refunds ---
-
-
-def test_a_refund_gives_back_what_is_left() -> None:
-    world = begun("completed")
-    part = world.refund("r1", "c1", usd("5"))
-    assert (part.status, part.amount, part.order_id, part.due_at) == ("created", usd("5"), "o1", START + PATIENCE)
-    assert world.refund("r2", "c1").amount == usd("15")
-    assert (world.charge("c1").refunded, world.charge("c1").refund_ids) == (2000, ("r1", "r2"))
-    assert world.told()[-1] == ("refund.created", "r2")
-
-
-@pytest.mark.parametrize(
-    ("amount", "code"),
-    [(usd("20.01"), "refund_above_charge"), (usd("0"), "invalid_money"), (Money(1, "EUR"), "invalid_money")],
-)
-def test_no_more_is_given_back_than_was_taken(amount: Money, code: str) -> None:
-    world = begun("completed")
-    with pytest.raises((Conflict, InvalidMoney)) as refusal:
-        world.refund("r1", "c1", amount)
-    assert refusal.value.code == code
-    assert world.every(Refund) == []
-
-
-def test_nothing_is_left_after_all_was_given_back() -> None:
-    world = begun("completed")
-    world.refund("r1", "c1")
-    for amount in (None, usd("0.01")):
-        with pytest.raises((Conflict, InvalidMoney)):
-            world.refund("r2", "c1", amount)
-    assert world.charge("c1").refunded == 2000
-
-
-@pytest.mark.parametrize("state", ["created", "authorized", "failed"])
-def test_only_a_completed_charge_is_refunded(state: str) -> None:
-    world = begun(state)
-    with pytest.raises(ChargeClosed) as refusal:
-        world.refund("r1", "c1")
-    assert refused(refusal.value) == ("charge_not_completed", {"charge_id": "c1", "status": state})
-
-
-def test_a_refund_ends_once() -> None:
-    world = begun("completed")
-    world.refund("r1", "c1", usd("5"))
-    done = world.refund_ended(payments.refunded, "r1", reference="re_1")
-    assert (done.status, done.reference, done.due_at) == (RefundStatus.COMPLETED, "re_1", None)
-    assert world.refund_ended(payments.refund_failed, "r1", code="x") == done
-    assert world.refund_ended(payments.refunded, "r1", reference="re_2") == done
-    assert world.charge("c1").refunded == 500
-
-
-def test_a_refund_that_failed_can_be_tried_again() -> None:
-    world = begun("completed")
-    world.refund("r1", "c1")
-    failed = world.refund_ended(payments.refund_failed, "r1", code="no")
-    assert (failed.status, failed.code, failed.due_at) == (RefundStatus.FAILED, "no", None)
-    assert world.charge("c1").refunded == 0
-    assert world.refund_ended(payments.refunded, "r1", reference="re_1") == failed
-    assert world.refund("r2", "c1").amount == usd("20")
-
-
-def test_only_an_open_refund_is_looked_at_again() -> None:
-    world = begun("completed")
-    world.refund("r1", "c1")
-    again = world.refund_ended(payments.look_at_refund_again, "r1", after=timedelta(seconds=5))
-    assert again.due_at == world.now + timedelta(seconds=5)
-    done = world.refund_ended(payments.refunded, "r1", reference="re_1")
-    assert world.refund_ended(payments.look_at_refund_again, "r1", after=timedelta(seconds=5)) == done

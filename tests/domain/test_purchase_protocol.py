@@ -15,7 +15,7 @@ from unittest.mock import patch
 import pytest
 from tests.domain.interleaving import A, Check, Result, Rules, Scenario
 
-from ticketkit.domain import orders, payments, settlement
+from ticketkit.domain import orders, payments, refunds, settlement
 from ticketkit.domain.decision import Changes, Need, State
 from ticketkit.domain.entities import Charge, ChargeStatus, Entity, Order, OrderCopy, OrderStatus, key_of
 from ticketkit.domain.policy import OnDecline, OnRefund, Policy
@@ -182,7 +182,7 @@ def _gives_nothing_back(state: State, **_: Any) -> Changes | Need:
 
 
 def _refunds_uncounted(state: State, **what: Any) -> Changes | Need:
-    found = payments.refund(state, **what)
+    found = refunds.begin(state, **what)
     if isinstance(found, Need):
         return found
     put = (replace(e, refunded=0) if isinstance(e, Charge) else e for e in found.put)

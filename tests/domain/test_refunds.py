@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from tests.domain.world import START, World, usd
 
-from ticketkit.domain import payments
+from ticketkit.domain import payments, refunds
 from ticketkit.domain.entities import Charge, ChargeStatus, OrderCopy, Refund, RefundStatus
-from ticketkit.domain.errors import Conflict, InvalidMoney
+from ticketkit.domain.errors import ChargeClosed, Conflict, InvalidMoney
 from ticketkit.domain.money import Money
 from ticketkit.domain.payments import PATIENCE, OrderNews
 from ticketkit.domain.policy import OnDecline
@@ -39,21 +40,91 @@ def kept() -> World:
     world.cancel("o1")
     world.hear_orders()
     give_back(world, "r1")
-    world.refund_ended(payments.refund_failed, "r1", code="insufficient_balance")
+    world.refund_ended(refunds.failed, "r1", code="insufficient_balance")
     return world
 
 
 def give_back(world: World, id: str) -> Refund:
     command = world.command(id)
-    return world.decide(lambda s: payments.give_back(s, command, "c1"), Charge.key("c1"), command=command).one(Refund)
+    return world.decide(lambda s: refunds.give_back(s, command, "c1"), Charge.key("c1"), command=command).one(Refund)
 
 
 def noted(world: World, id: str, given_back: int) -> tuple[Charge, list[Refund]]:
     command = world.command(id)
     answer = world.decide(
-        lambda s: payments.note_refund(s, command, "c1", given_back=given_back), Charge.key("c1"), command=command
+        lambda s: refunds.note(s, command, "c1", given_back=given_back), Charge.key("c1"), command=command
     )
     return answer.one(Charge), list(answer.every(Refund))
+
+
+def test_a_refund_gives_back_what_is_left() -> None:
+    world = completed()
+    part = world.refund("r1", "c1", usd("5"))
+    assert (part.status, part.amount, part.order_id, part.due_at) == ("created", usd("5"), "o1", START + PATIENCE)
+    assert world.refund("r2", "c1").amount == usd("15")
+    assert (world.charge("c1").refunded, world.charge("c1").refund_ids) == (2000, ("r1", "r2"))
+    assert world.told()[-1] == ("refund.created", "r2")
+
+
+@pytest.mark.parametrize(
+    ("amount", "code"),
+    [(usd("20.01"), "refund_above_charge"), (usd("0"), "invalid_money"), (Money(1, "EUR"), "invalid_money")],
+)
+def test_no_more_is_given_back_than_was_taken(amount: Money, code: str) -> None:
+    world = completed()
+    with pytest.raises((Conflict, InvalidMoney)) as refusal:
+        world.refund("r1", "c1", amount)
+    assert refusal.value.code == code
+    assert world.every(Refund) == []
+
+
+def test_nothing_is_left_after_all_was_given_back() -> None:
+    world = completed()
+    world.refund("r1", "c1")
+    for amount in (None, usd("0.01")):
+        with pytest.raises((Conflict, InvalidMoney)):
+            world.refund("r2", "c1", amount)
+    assert world.charge("c1").refunded == 2000
+
+
+@pytest.mark.parametrize("state", ["authorized", "failed"])
+def test_only_a_completed_charge_is_refunded(state: str) -> None:
+    world = charged()
+    if state == "failed":
+        world.charged(payments.capture_refused, "c1", code="card_declined")
+    with pytest.raises(ChargeClosed) as refusal:
+        world.refund("r1", "c1")
+    assert refusal.value.code == "charge_not_completed"
+    assert refusal.value.values == {"charge_id": "c1", "status": state}
+
+
+def test_a_refund_ends_once() -> None:
+    world = completed()
+    world.refund("r1", "c1", usd("5"))
+    done = world.refund_ended(refunds.refunded, "r1", reference="re_1")
+    assert (done.status, done.reference, done.due_at) == (RefundStatus.COMPLETED, "re_1", None)
+    assert world.refund_ended(refunds.failed, "r1", code="x") == done
+    assert world.refund_ended(refunds.refunded, "r1", reference="re_2") == done
+    assert world.charge("c1").refunded == 500
+
+
+def test_a_refund_that_failed_can_be_tried_again() -> None:
+    world = completed()
+    world.refund("r1", "c1")
+    failed = world.refund_ended(refunds.failed, "r1", code="no")
+    assert (failed.status, failed.code, failed.due_at) == (RefundStatus.FAILED, "no", None)
+    assert world.charge("c1").refunded == 0
+    assert world.refund_ended(refunds.refunded, "r1", reference="re_1") == failed
+    assert world.refund("r2", "c1").amount == usd("20")
+
+
+def test_only_an_open_refund_is_looked_at_again() -> None:
+    world = completed()
+    world.refund("r1", "c1")
+    again = world.refund_ended(refunds.look_again, "r1", after=timedelta(seconds=5))
+    assert again.due_at == world.now + timedelta(seconds=5)
+    done = world.refund_ended(refunds.refunded, "r1", reference="re_1")
+    assert world.refund_ended(refunds.look_again, "r1", after=timedelta(seconds=5)) == done
 
 
 @pytest.mark.parametrize(("amount", "minor"), [(Decimal(5), 500), (Decimal("5.5"), 550), (Decimal("20.00"), 2000)])
@@ -89,29 +160,29 @@ def test_a_failed_charge_that_keeps_money_has_a_deadline_until_it_is_given_back(
     assert (world.charge("c1").status, world.charge("c1").due_at) == (ChargeStatus.FAILED, world.now + PATIENCE)
     world.refund("r2", "c1")
     assert world.charge("c1").due_at is not None
-    world.refund_ended(payments.refunded, "r2", reference="re")
+    world.refund_ended(refunds.refunded, "r2", reference="re")
     assert (world.charge("c1").due_at, world.charge("c1").given_back) == (None, 2000)
 
 
 def test_part_of_it_is_not_all() -> None:
     world = kept()
     world.refund("r2", "c1", usd("5"))
-    world.refund_ended(payments.refunded, "r2", reference="re")
+    world.refund_ended(refunds.refunded, "r2", reference="re")
     assert world.charge("c1").due_at is not None
 
 
 def test_what_people_gave_back_by_hand_ends_the_looking() -> None:
     world = kept()
-    assert world.charged(payments.returned, "c1").due_at is None
+    assert world.charged(refunds.returned, "c1").due_at is None
     before = world.charge("c1")
-    assert world.charged(payments.returned, "c1") == before
+    assert world.charged(refunds.returned, "c1") == before
 
 
 @pytest.mark.parametrize("make", [charged, completed])
 def test_only_a_failed_charge_that_owes_no_void_is_returned(make: object) -> None:
     world: World = make()  # type: ignore[operator]
     before = world.charge("c1")
-    assert world.charged(payments.returned, "c1") == before
+    assert world.charged(refunds.returned, "c1") == before
 
 
 def test_a_refund_made_at_the_provider_is_put_on_record_once() -> None:

@@ -34,8 +34,8 @@ def filled(path: str, id: str | None = None) -> str:
 
 
 def test_the_tables_are_what_the_issue_says() -> None:
-    assert len(PROTECTED) == 19
-    assert len(WITH_ID) == 14
+    assert len(PROTECTED) == 21
+    assert len(WITH_ID) == 15
     assert len(WITH_BODY) == 12
     assert len(KEYED) == 7
 
@@ -111,7 +111,7 @@ async def test_a_large_body_is_413_everywhere(regular: Client, method: str, path
 async def test_unknown_parameters_are_refused_by_name_everywhere(regular: Client, method: str, path: str) -> None:
     response = await regular.request(method, filled(path) + "?colour=red")
     assert response.status_code == 400
-    assert response.json()["errors"][0]["field"] == "colour"
+    assert "colour" in [error["field"] for error in response.json()["errors"]]
 
 
 @pytest.mark.parametrize(("method", "path"), [(m, p) for m, p in PAGED if "{id}" not in p])

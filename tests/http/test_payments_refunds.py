@@ -10,6 +10,7 @@ import httpx2
 import pytest
 from tests.http.conftest import PASSWORD, Client, Json, Publish, Visit, field_of
 
+from ticketkit.domain.policy import OnDecline, Policy
 from ticketkit.ids import new_id
 from ticketkit.marketplace import Marketplace
 from ticketkit.memory import FakePayments
@@ -174,6 +175,65 @@ async def test_seller_and_operator_see_a_payment_without_what_is_for_its_buyer(
     for other in (seller, operator):
         shown = (await other.get(f"{PAY}/{mine['id']}")).json()
         assert shown == {name: value for name, value in mine.items() if name != "action"}
+
+
+async def test_a_seller_finds_the_payment_of_a_ticket_and_gives_it_back(
+    seller: Client, operator: Client, buyer: Client, publish: Publish, market: Marketplace
+) -> None:
+    order = await order_of(buyer, ticket := await publish())
+    declined = await buyer.post(PAY, json={"orderId": order["id"], "token": "tok_chargeDeclined"})
+    await market.clock.advance(seconds=1)
+    order = await order_of(buyer, ticket)
+    charge = (await buyer.post(PAY, json={"orderId": order["id"], "token": "tok_visa"})).json()
+    await market.clock.advance(seconds=1)
+    sold = (await seller.get(f"/api/tickets/{ticket['id']}")).json()
+    seen = [
+        (await browser.get(PAY, params={"orderId": sold["orderId"]})).json() for browser in (seller, operator, buyer)
+    ]
+    assert seen == [[charge]] * 3
+    assert (charge["status"], charge["refunds"]) == ("completed", [])
+    refund = (await seller.post(refunds_of(charge), json={"amount": "5"})).json()
+    (found,) = (await seller.get(PAY, params={"orderId": order["id"]})).json()
+    assert (found["refunded"], found["refunds"]) == (5, [refund])
+    (first,) = (await seller.get(PAY, params={"orderId": declined.json()["orderId"]})).json()
+    assert (first["id"], first["status"], first["code"]) == (declined.json()["chargeId"], "failed", "card_declined")
+
+
+@pytest.mark.parametrize("market_options", [{"policy": Policy(on_decline=OnDecline.KEEP)}], ids=["keep"])
+async def test_an_order_has_all_its_charges_the_oldest_first(
+    seller: Client, buyer: Client, publish: Publish, market: Marketplace
+) -> None:
+    order = await order_of(buyer, await publish())
+    await market.clock.advance(seconds=1)
+    assert (await seller.get(PAY, params={"orderId": order["id"]})).json() == []
+    for token in ("tok_chargeDeclined", "tok_chargeDeclinedInsufficientFunds", "tok_threeDSecure"):
+        await buyer.post(PAY, json={"orderId": order["id"], "token": token})
+    mine, theirs = [(await browser.get(PAY, params={"orderId": order["id"]})).json() for browser in (buyer, seller)]
+    assert [(one["status"], one["code"]) for one in mine] == [
+        ("failed", "card_declined"),
+        ("failed", "insufficient_funds"),
+        ("requires_action", None),
+    ]
+    assert mine[2]["action"]["type"] == "fake_three_d_secure"
+    assert theirs == [{name: value for name, value in one.items() if name != "action"} for one in mine]
+
+
+async def test_who_has_nothing_to_do_with_an_order_does_not_see_its_payments(
+    rival: Client, nobody: Client, seller: Client, buyer: Client, *, publish: Publish, market: Marketplace
+) -> None:
+    charge = await paid(buyer, await publish())
+    assert (await nobody.get(PAY, params={"orderId": charge["orderId"]})).status_code == 401
+    hidden = await rival.get(PAY, params={"orderId": charge["orderId"]})
+    unknown = await rival.get(PAY, params={"orderId": new_id()})
+    assert (hidden.status_code, hidden.json()["code"]) == (404, "order_not_found")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "order_not_found")
+    for query in ({}, {"orderId": "1"}):
+        refused = await buyer.get(PAY, params=query)
+        assert (refused.status_code, field_of(refused)) == (400, "orderId")
+    theirs = (await rival.post("/api/tickets", json={"title": "A seat", "price": 5})).json()
+    shared = await paid(buyer, await publish(), theirs)
+    for one_of_two in (seller, rival):
+        assert (await one_of_two.get(PAY, params={"orderId": shared["orderId"]})).status_code == 404
 
 
 async def test_only_a_completed_payment_is_given_back(seller: Client, buyer: Client, publish: Publish) -> None:

@@ -103,9 +103,9 @@ class CursorOfAnyList(PlantedStorage):
 class Wildcards(PlantedStorage):
     class Storage(MemoryStorage):
         async def find_live_events(
-            self, *, text: str = "", limit: int = 50, cursor: str | None = None
+            self, *, text: str = "", status: str | None = None, limit: int = 50, cursor: str | None = None
         ) -> Page[LiveEvent]:
-            whole = (await super().find_live_events(limit=1000)).items
+            whole = (await super().find_live_events(status=status, limit=1000)).items
             patterns = [f"*{word}*".replace("%", "*").replace("_", "?") for word in text.casefold().split()]
             found = [
                 event
@@ -120,3 +120,10 @@ class DueTooSoon(PlantedStorage):
         async def due_orders(self, limit: int) -> list[str]:
             open_ = (order for order in self._entities._open["order"].values())
             return [order.id for order in open_][:limit]
+
+
+class OpenOnlyUntilPaid(PlantedStorage):
+    class Storage(MemoryStorage):
+        async def open_orders(self, *, limit: int = 50, cursor: str | None = None) -> Any:
+            page = await super().open_orders(limit=limit, cursor=cursor)
+            return replace(page, items=tuple(order for order in page.items if order.charge_id is None))

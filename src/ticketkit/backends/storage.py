@@ -17,7 +17,7 @@ from ticketkit.domain.errors import TicketkitError
 from ticketkit.events.envelope import Envelope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from ticketkit.backends.spec import Capability
     from ticketkit.domain.decision import Command, Keys
@@ -129,6 +129,33 @@ class DeadEvent:
     error: str
 
 
+class EventState(StrEnum):
+    """Where an event of the outbox is: `waiting` → `published`, or `dead`; a replay makes it wait again."""
+
+    WAITING = "waiting"
+    PUBLISHED = "published"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptEvent:
+    """An event as the outbox keeps it.
+
+    Attributes:
+        event: Whole.
+        state: Where it is.
+        attempts: Failed tries that the event itself caused.
+        error: Of the last try that failed; empty when none did.
+        ended_at: When it was published or given up; None while it waits.
+    """
+
+    event: Envelope
+    state: EventState
+    attempts: int = 0
+    error: str = ""
+    ended_at: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Totals:
     """Counts, for metrics and checks.
@@ -203,12 +230,28 @@ class Storage(Protocol):
         """A page of tickets."""
         ...
 
-    async def find_live_events(self, *, text: str = "", limit: int = 50, cursor: str | None = None) -> Page[LiveEvent]:
-        """A page of live events by id, oldest first; every word of `text` is in name or venue."""
+    async def find_live_events(
+        self, *, text: str = "", status: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page[LiveEvent]:
+        """A page of live events by id, oldest first; every word of `text` is in name or venue.
+
+        Args:
+            text: Words, whatever their case.
+            status: One of `LiveEventStatus`, or None for all.
+            limit: Most of a page.
+            cursor: `Page.next` of the page before.
+        """
         ...
 
     async def find_orders(self, buyer_id: str, *, limit: int = 50, cursor: str | None = None) -> Page[Order]:
         """A page of a buyer's orders, newest first."""
+        ...
+
+    async def open_orders(self, *, limit: int = 50, cursor: str | None = None) -> Page[Order]:
+        """A page of orders that hold tickets (`created` or `awaiting_payment`), soonest end of their lock first.
+
+        Those that end at the same time come by id. One whose lock is prolonged between two pages may come again.
+        """
         ...
 
     async def scan(self, kind: Kind, *, limit: int = 500, cursor: str | None = None) -> Page[Entity]:
@@ -233,6 +276,10 @@ class Storage(Protocol):
 
     async def unapplied_webhooks(self, limit: int) -> list[Webhook]:
         """Webhooks without an outcome, oldest first."""
+        ...
+
+    async def webhooks_about(self, references: Collection[str], *, limit: int = 500) -> list[Webhook]:
+        """Webhooks about any of these objects of a payment provider, applied or not, oldest first."""
         ...
 
     async def revoked_sessions(self, limit: int) -> list[Session]:
@@ -270,6 +317,20 @@ class Storage(Protocol):
 
     async def dead_events(self, limit: int) -> list[DeadEvent]:
         """Dead letters of the outbox, oldest first."""
+        ...
+
+    async def events_about(
+        self, subjects: Collection[str], *, since: datetime | None = None, limit: int = 500
+    ) -> list[KeptEvent]:
+        """Events about any of these aggregates, whatever became of them, in the order of their commits.
+
+        Published ones are there until they are purged. For people: it may be slow while very many wait.
+
+        Args:
+            subjects: Ids of the aggregates.
+            since: Only what was committed at this time or later.
+            limit: At most so many, the oldest.
+        """
         ...
 
     async def replay_event(self, event_id: str) -> bool:

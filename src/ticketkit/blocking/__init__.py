@@ -14,6 +14,6 @@ A thread does not survive `os.fork`: start after it, in each worker (Gunicorn's 
 
 from ticketkit.blocking._wire import InEventLoop
 from ticketkit.blocking.marketplace import Bridge, Marketplace, Options
-from ticketkit.blocking.services import Auth, Orders, Payments, Tickets
+from ticketkit.blocking.services import Auth, Operations, Orders, Payments, Tickets
 
-__all__ = ["Auth", "Bridge", "InEventLoop", "Marketplace", "Options", "Orders", "Payments", "Tickets"]
+__all__ = ["Auth", "Bridge", "InEventLoop", "Marketplace", "Operations", "Options", "Orders", "Payments", "Tickets"]

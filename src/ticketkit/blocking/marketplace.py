@@ -16,12 +16,14 @@ from anyio import CapacityLimiter, to_thread
 
 from ticketkit import marketplace
 from ticketkit.blocking._wire import Wire, check_thread
-from ticketkit.blocking.services import Auth, Orders, Payments, Tickets
+from ticketkit.blocking.services import Auth, Operations, Orders, Payments, Tickets
 from ticketkit.runtime.runtime import NotRunning
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterable
     from types import TracebackType
+
+    from opentelemetry.trace import TracerProvider
 
     from ticketkit.backends.clock import Clock
     from ticketkit.domain.policy import Policy
@@ -54,6 +56,7 @@ class Options(TypedDict, total=False):
     keys: Keys | None
     clock: Clock | None
     drain: float
+    tracer_provider: TracerProvider | None
     config: Config | None
 
 
@@ -87,6 +90,11 @@ class _Shop:
     def orders(self) -> Orders:
         """Orders."""
         return Orders(self._wire, lambda: self._market.orders)
+
+    @property
+    def operations(self) -> Operations:
+        """Locks, and what else operators do."""
+        return Operations(self._wire, lambda: self._market.operations)
 
     @property
     def payments(self) -> Payments:

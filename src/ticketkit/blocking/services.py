@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar
 
-from ticketkit.services import auth, orders, payments, tickets
+from ticketkit.services import auth, operations, orders, payments, tickets
 
 if TYPE_CHECKING:
     from ticketkit.blocking._wire import Wire
@@ -56,6 +56,10 @@ class Auth(Service[auth.Auth]):
     sign_up = waited(auth.Auth.sign_up)
     sign_in = waited(auth.Auth.sign_in)
     sign_out = waited(auth.Auth.sign_out)
+    give_role = waited(auth.Auth.give_role)
+    take_role = waited(auth.Auth.take_role)
+    sign_out_everywhere = waited(auth.Auth.sign_out_everywhere)
+    with_role = waited(auth.Auth.with_role)
     renew = waited(auth.Auth.renew)
     user = waited(auth.Auth.user)
     find = waited(auth.Auth.find)
@@ -93,11 +97,21 @@ class Orders(Service[orders.Orders]):
     mine = waited(orders.Orders.mine)
 
 
+class Operations(Service[operations.Operations]):
+    """Locks, and what else operators do; see `ticketkit.services.operations.Operations`."""
+
+    locks = waited(operations.Operations.locks)
+    release = waited(operations.Operations.release)
+    cancellation = waited(operations.Operations.cancellation)
+    cancel = waited(operations.Operations.cancel)
+
+
 class Payments(Service[payments.Payments]):
     """Charges and refunds; see `ticketkit.services.payments.Payments`."""
 
     pay = waited(payments.Payments.pay)
     get = waited(payments.Payments.get)
+    of_order = waited(payments.Payments.of_order)
     copy = waited(payments.Payments.copy)
     refunds = waited(payments.Payments.refunds)
     refund = waited(payments.Payments.refund)

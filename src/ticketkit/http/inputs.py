@@ -239,6 +239,14 @@ class NewRefund(Input):
     reason: Annotated[Reason, Field(description="For people; the buyer sees it.")] = ""
 
 
+class PaymentsQuery(BaseModel):
+    """Which payments."""
+
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, validate_by_alias=True)
+
+    order_id: Annotated[Id, Field(description="Those of this order.")]  # type: ignore[pydantic-alias]
+
+
 class LiveEventQuery(Paged):
     """Which live events."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from typing import TYPE_CHECKING, TypeVar, cast
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from ticketkit.backends.cursor import (
     DESCENDING,
@@ -33,15 +34,16 @@ from ticketkit.domain.entities import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from datetime import datetime
+    from collections.abc import Callable, Collection, Iterable
 
     from ticketkit.backends.storage import TicketQuery
 
 E = TypeVar("E", bound=Entity)
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 _OPEN: dict[Kind, Callable[[Entity], bool]] = {
-    "order": lambda entity: isinstance(entity, Order) and entity.status is OrderStatus.CREATED,
+    "order": lambda entity: isinstance(entity, Order) and not entity.status.final,
     "charge": lambda entity: isinstance(entity, Charge) and entity.due_at is not None,
     "refund": lambda entity: isinstance(entity, Refund) and entity.due_at is not None,
     "webhook": lambda entity: isinstance(entity, Webhook) and entity.outcome is None,
@@ -84,7 +86,8 @@ class Entities:
 
     def due_orders(self, now: datetime) -> list[Order]:
         """Orders `created` past their time, the longest overdue first."""
-        due = [order for order in self._still_open(Order) if order.expires_at <= now]
+        found = (order for order in self._still_open(Order) if order.status is OrderStatus.CREATED)
+        due = [order for order in found if order.expires_at <= now]
         return sorted(due, key=lambda order: (order.expires_at, order.id))
 
     def due(self, cls: type[Charge | Refund], now: datetime, limit: int) -> list[Charge | Refund]:
@@ -100,6 +103,11 @@ class Entities:
     def unapplied_webhooks(self, limit: int) -> list[Webhook]:
         """Webhooks without an outcome, oldest first."""
         return heapq.nsmallest(limit, self._still_open(Webhook), key=lambda hook: (hook.received_at, hook.id))
+
+    def webhooks_about(self, references: Collection[str], limit: int) -> list[Webhook]:
+        """Webhooks about these objects of a payment provider, oldest first."""
+        found = (hook for hook in self._of(Webhook) if hook.reference in references)
+        return heapq.nsmallest(limit, found, key=lambda hook: (hook.received_at, hook.id))
 
     def revoked_sessions(self, now: datetime, limit: int) -> list[Session]:
         """Revoked sessions that have not expired, newest first."""
@@ -118,15 +126,22 @@ class Entities:
         )
         return Page(found, ticket_cursor(found[-1], query.sort) if more else None)
 
-    def live_events(self, text: str, *, limit: int, cursor: str | None) -> Page[LiveEvent]:
+    def live_events(self, text: str, status: str | None, *, limit: int, cursor: str | None) -> Page[LiveEvent]:
         """A page of live events, oldest first."""
-        found = (event for event in self._of(LiveEvent) if _has_words(text, event.name, event.venue))
+        found = (event for event in self._of(LiveEvent) if status is None or event.status.value == status)
+        found = (event for event in found if _has_words(text, event.name, event.venue))
         return _page(found, "live events", limit=limit, cursor=cursor)
 
     def orders(self, buyer_id: str, *, limit: int, cursor: str | None) -> Page[Order]:
         """A page of a buyer's orders, newest first."""
         found = (order for order in self._of(Order) if order.buyer_id == buyer_id)
         return _page(found, "orders", limit=limit, cursor=cursor, descending=True)
+
+    def open_orders(self, *, limit: int, cursor: str | None) -> Page[Order]:
+        """A page of orders that hold tickets, those first whose lock ends first."""
+        after = None if cursor is None else decode_cursor(cursor, "open orders", int, str)
+        found, more = first_after(self._still_open(Order), limit=limit, position=_end, after=after, descending=False)
+        return Page(found, encode_cursor("open orders", *_end(found[-1])) if more else None)
 
     def scan(self, kind: Kind, *, limit: int, cursor: str | None) -> Page[Entity]:
         """A page of all entities of a kind, by id."""
@@ -137,6 +152,11 @@ class Entities:
 
     def _still_open(self, cls: type[E]) -> Iterable[E]:
         return cast("Iterable[E]", self._open[cls.KIND].values())
+
+
+def _end(order: Order) -> tuple[int, str]:
+    """When its lock ends, in microseconds since 1970 UTC, and its id."""
+    return (order.expires_at - _EPOCH) // _MICROSECOND, order.id
 
 
 def first_after(

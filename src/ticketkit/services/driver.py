@@ -11,7 +11,7 @@ import anyio
 
 from ticketkit.backends.errors import OutcomeUnknown, Unavailable
 from ticketkit.backends.payments import ActionRequired, Declined, Done, Outcome, Pending, ProviderStatus
-from ticketkit.domain import payments
+from ticketkit.domain import payments, refunds
 from ticketkit.domain.decision import Changes, Keys, Need, State
 from ticketkit.domain.entities import Charge, ChargeStatus, Entity, Key, OrderCopy, OrderStatus, Refund, RefundStatus
 from ticketkit.domain.errors import ChargeClosed, NotFound, TicketkitError
@@ -177,18 +177,16 @@ class Driver:
         outcome = await self.till.refund(refund, charge.reference)
         match outcome:
             case Done(reference):
-                await self._decide(
-                    Refund.key(refund_id), lambda s: payments.refunded(s, refund_id, reference=reference)
-                )
+                await self._decide(Refund.key(refund_id), lambda s: refunds.refunded(s, refund_id, reference=reference))
             case Declined(code):
-                await self._decide(Refund.key(refund_id), lambda s: payments.refund_failed(s, refund_id, code=code))
+                await self._decide(Refund.key(refund_id), lambda s: refunds.failed(s, refund_id, code=code))
 
     async def note_refund(self, charge: Charge, *, given_back: int) -> None:
         """Put on record what was given back at the provider, by hand."""
         command = self._commands.ask("payments.drive", actor=None, fresh=1)
         await self._storage.decide(
             Keys.of(Charge.key(charge.id)),
-            lambda s: payments.note_refund(s, command, charge.id, given_back=given_back),
+            lambda s: refunds.note(s, command, charge.id, given_back=given_back),
             command,
         )
 
@@ -203,7 +201,7 @@ class Driver:
         """The same of a refund."""
         await self._decide(
             Refund.key(refund.id),
-            lambda s: payments.look_at_refund_again(s, refund.id, after=payments.pause(s.now - refund.created_at)),
+            lambda s: refunds.look_again(s, refund.id, after=payments.pause(s.now - refund.created_at)),
         )
 
     async def look(self, charge: Charge) -> TicketkitError | None:
@@ -280,7 +278,7 @@ class Driver:
         found = await self.till.books(reference)
         if found is not None and found.captured > found.refunded:
             return None
-        return await self._commit(charge, lambda s: payments.returned(s, charge.id))
+        return await self._commit(charge, lambda s: refunds.returned(s, charge.id))
 
     async def _note(self, charge: Charge, outcome: Outcome) -> Charge | None:
         match outcome:
@@ -328,7 +326,7 @@ class Driver:
         """Refund what a failed charge has taken; the refund is driven on by itself."""
         command = self._commands.ask("payments.drive", actor=None, fresh=1)
         answer = await self._storage.decide(
-            Keys.of(Charge.key(charge.id)), lambda s: payments.give_back(s, command, charge.id), command
+            Keys.of(Charge.key(charge.id)), lambda s: refunds.give_back(s, command, charge.id), command
         )
         for refund in answer.every(Refund):
             self.begin_refund(refund.id)

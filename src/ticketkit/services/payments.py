@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from ticketkit.backends.errors import Unavailable
 from ticketkit.backends.payments import Paced
-from ticketkit.domain import payments
+from ticketkit.domain import payments, refunds
 from ticketkit.domain.decision import Keys
 from ticketkit.domain.entities import (
     CancelReason,
@@ -119,10 +119,31 @@ class Payments:
         if isinstance(charge, Charge):
             if charge.buyer_id == user_id:
                 return charge, await self.refunds(charge)
-            if operator or payments.sold_all(await self.copy(charge.order_id), user_id):
-                return replace(charge, token=None, action=None), await self.refunds(charge)
+            if operator or refunds.sold_all(await self.copy(charge.order_id), user_id):
+                return _for_others(charge), await self.refunds(charge)
         msg = f"There is no charge {charge_id}."
         raise NotFound(msg, code="charge_not_found", charge_id=charge_id)
+
+    async def of_order(
+        self, user_id: str, order_id: str, *, operator: bool = False
+    ) -> tuple[tuple[Charge, tuple[Refund, ...]], ...]:
+        """All charges of an order with their refunds, oldest first, for whom `get` shows them.
+
+            for charge, refunds in await market.payments.of_order("sam", ticket.order_id):
+                ...
+
+        Raises:
+            NotFound: Payments knows no such order (it hears of one within milliseconds), or it is none of the user's
+                business.
+        """
+        copy = await self.copy(order_id)
+        own = copy is not None and copy.buyer_id == user_id
+        if copy is None or not (own or operator or refunds.sold_all(copy, user_id)):
+            msg = f"There is no order {order_id}."
+            raise NotFound(msg, code="order_not_found", order_id=order_id)
+        found = await self._storage.get(Charge.key(id) for id in copy.charges)
+        charges = [charge for id in copy.charges if isinstance(charge := found.get(Charge.key(id)), Charge)]
+        return tuple([(one if own else _for_others(one), await self.refunds(one)) for one in charges])
 
     async def copy(self, order_id: str) -> OrderCopy | None:
         """What payments knows of an order."""
@@ -180,7 +201,7 @@ class Payments:
             )
             answer = await self._storage.decide(
                 Keys.of(Charge.key(charge_id)),
-                lambda state, command=command: payments.refund(  # type: ignore[misc]
+                lambda state, command=command: refunds.begin(  # type: ignore[misc]
                     state, command, charge_id=charge_id, seller_id=seller_id, amount=amount, reason=reason
                 ),
                 command,
@@ -193,7 +214,7 @@ class Payments:
             return await self._ended(refund)
 
     async def handle_order(self, event: Event[OrderState]) -> None:
-        """React to `order.*`: keep the newest copy; give up or capture its open charge."""
+        """React to `order.*`: keep the newest copy; give up or capture its open charge; refund what became void."""
         data = event.data
         news = OrderNews(
             id=data.id,
@@ -206,12 +227,14 @@ class Payments:
             version=data.version,
             sellers=tuple(dict.fromkeys(line.seller_id for line in data.lines if line.seller_id)),
             on_decline=OnDecline(data.on_decline),
+            released=data.released,
         )
+        command = self._commands.handle(CONSUMER, event.envelope, fresh=1)
         answer = await self._storage.decide(
-            Keys.of(OrderCopy.key(data.id)),
-            lambda state: payments.order_heard(state, news),
-            self._commands.handle(CONSUMER, event.envelope),
+            Keys.of(OrderCopy.key(data.id)), lambda state: refunds.order_heard(state, command, news), command
         )
+        for refund in answer.every(Refund):
+            self._driver.begin_refund(refund.id)
         for copy in answer.every(OrderCopy):
             self._progress.tell(copy.id, copy)
             for charge in answer.every(Charge):
@@ -361,3 +384,8 @@ class Payments:
     async def _refund(self, refund: Refund) -> Refund:
         found = (await self._storage.get([Refund.key(refund.id)])).get(Refund.key(refund.id))
         return found if isinstance(found, Refund) else refund
+
+
+def _for_others(charge: Charge) -> Charge:
+    """A charge without what is for its buyer alone."""
+    return replace(charge, token=None, action=None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from ticketkit.domain import orders, payments, settlement
+from ticketkit.domain import orders, payments, refunds, settlement
 from ticketkit.domain.entities import Charge, OrderCopy
 from ticketkit.domain.policy import Policy
 
@@ -33,11 +33,11 @@ class Rules:
     capture_refused: Callable[..., Any] = payments.capture_refused
     captured: Callable[..., Any] = payments.captured
     voided: Callable[..., Any] = payments.voided
-    give_back: Callable[..., Any] = payments.give_back
+    give_back: Callable[..., Any] = refunds.give_back
     give_up: Callable[..., Any] = payments.give_up
-    refund: Callable[..., Any] = payments.refund
-    refunded: Callable[..., Any] = payments.refunded
-    refund_failed: Callable[..., Any] = payments.refund_failed
+    refund: Callable[..., Any] = refunds.begin
+    refunded: Callable[..., Any] = refunds.refunded
+    refund_failed: Callable[..., Any] = refunds.failed
     may_capture: Callable[[Charge, OrderCopy], bool] = payments.may_capture
     prepares: bool = True
 

@@ -88,10 +88,14 @@ def tickets(connection: Connection, query: TicketQuery) -> Page[Ticket]:
     )
 
 
-def live_events(connection: Connection, text: str, limit: int, cursor: str | None) -> Page[LiveEvent]:
+def live_events(
+    connection: Connection, text: str, status: str | None, limit: int, cursor: str | None
+) -> Page[LiveEvent]:
     """A page of live events by id."""
     table = _table("live_event")
     wanted = _select("live_event").where(*_words(text, table.c.name, table.c.venue))
+    if status is not None:
+        wanted = wanted.where(table.c.status == status)
     return _page(connection, "live_event", wanted, name="live_events", limit=limit, cursor=cursor)
 
 
@@ -101,6 +105,23 @@ def orders(connection: Connection, buyer_id: str, limit: int, cursor: str | None
     wanted = _select("order").where(table.c.buyer_id == buyer_id)
     by = table.c.created_at
     return _page(connection, "order", wanted, name="orders", by=by, down=True, limit=limit, cursor=cursor)
+
+
+def open_orders(connection: Connection, limit: int, cursor: str | None) -> Page[Order]:
+    """A page of orders that hold tickets, by the end of their lock; each status has an index of its own."""
+    table = _table("order")
+    after = None if cursor is None else tuple_(*cursors.decode(cursor, "open_orders", int, str))
+    found: list[Order] = []
+    for status in (OrderStatus.CREATED, OrderStatus.AWAITING_PAYMENT):
+        wanted = _select("order").where(table.c.status == _literal(status))
+        if after is not None:
+            wanted = wanted.where(tuple_(table.c.expires_at, table.c.id) > after)
+        wanted = wanted.order_by(table.c.expires_at, table.c.id).limit(limit + 1)
+        found += _entities(connection, Order, wanted)
+    found.sort(key=lambda order: (order.expires_at, order.id))
+    more, found = len(found) > limit, found[:limit]
+    last = (micros(found[-1].expires_at), found[-1].id) if more else ()
+    return Page(tuple(found), cursors.encode("open_orders", *last) if more else None)
 
 
 def scan(connection: Connection, kind: Kind, limit: int, cursor: str | None) -> Page[Entity]:
@@ -137,6 +158,13 @@ def unapplied_webhooks(connection: Connection, limit: int) -> list[Webhook]:
     """Webhooks without an outcome, oldest first."""
     table = _table("webhook")
     wanted = _select("webhook").where(table.c.outcome.is_(None)).order_by(table.c.received_at, table.c.id)
+    return _entities(connection, Webhook, wanted.limit(limit))
+
+
+def webhooks_about(connection: Connection, *, references: Sequence[str], limit: int) -> list[Webhook]:
+    """Webhooks about these objects of a payment provider, oldest first."""
+    table = _table("webhook")
+    wanted = _select("webhook").where(table.c.reference.in_(references)).order_by(table.c.received_at, table.c.id)
     return _entities(connection, Webhook, wanted.limit(limit))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from pydantic import Field, HttpUrl, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
@@ -14,7 +14,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from ticketkit.backends.errors import Misconfigured
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ticketkit.runtime.settings import Settings
+
+S = TypeVar("S", bound=BaseSettings)
 
 UPLOADS: Final = "uploads"
 """Folder of sellers' files, in the data folder."""
@@ -33,6 +37,8 @@ class WebSettings(BaseSettings):
         api_timeout: Seconds after which an answer of the services is given up.
         uploads: Where sellers' files wait to be listed; default: `uploads` in the data folder. Several web clients
             share one folder.
+        streams: Open pages at once that are told what changes; the others look again by themselves.
+        streams_per_address: The same of one client address.
         stripe_publishable_key: What Stripe's card form is started with; every visitor can read it.
         stripe_account: The connected account that charges are made on, where they are.
     """
@@ -42,6 +48,8 @@ class WebSettings(BaseSettings):
     api_url: HttpUrl | None = None
     api_timeout: float = Field(15.0, gt=0)
     uploads: Path | None = None
+    streams: int = Field(500, ge=0)
+    streams_per_address: int = Field(100, ge=0)
     stripe_publishable_key: str | None = None
     stripe_account: str | None = None
 
@@ -75,13 +83,26 @@ class WebSettings(BaseSettings):
         Raises:
             Misconfigured: Something can't be read.
         """
-        try:
-            return cls(**given)  # type: ignore[arg-type]
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            name = "_".join(str(part) for part in first["loc"]).upper()
-            msg = f"TICKETKIT_WEB_{name}: {first['msg']}"
-            raise Misconfigured(msg) from None
+        return settings_of(cls, given)
+
+
+def settings_of(cls: type[S], given: Mapping[str, str]) -> S:
+    """Settings from the environment.
+
+    Args:
+        cls: Which ones.
+        given: Over what the environment says.
+
+    Raises:
+        Misconfigured: Something can't be read; named by its variable.
+    """
+    try:
+        return cls(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = "_".join(str(part) for part in first["loc"]).upper()
+        msg = f"{cls.model_config.get('env_prefix')}{name}: {first['msg']}"
+        raise Misconfigured(msg) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +127,16 @@ class Options:
         currency: Of prices that name none.
         secure: Pages are only served over HTTPS.
         card_form: Stripe's, where Stripe takes the card; None for test cards.
+        streams: Open pages at once that are told what changes.
+        streams_per_address: The same of one client address.
     """
 
     uploads: Path
     currency: str = "USD"
     secure: bool = False
     card_form: CardForm | None = None
+    streams: int = 500
+    streams_per_address: int = 100
 
     @classmethod
     def of(cls, settings: Settings, web: WebSettings) -> Options:
@@ -132,4 +157,6 @@ class Options:
             currency=settings.currency,
             secure=settings.production,
             card_form=form,
+            streams=web.streams,
+            streams_per_address=web.streams_per_address,
         )

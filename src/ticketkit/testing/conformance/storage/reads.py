@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,6 +11,7 @@ import pytest
 from ticketkit.backends.storage import BadCursor, Page, TicketQuery, TicketSort
 from ticketkit.domain.decision import Keys
 from ticketkit.domain.entities import (
+    LiveEventStatus,
     Ticket,
     TicketStatus,
     key_of,
@@ -72,6 +74,7 @@ class StorageReads(Conformance):
         orders = [(await bazaar.place("buyer", ticket.id, policy=policy)).id for ticket in tickets[:11]]
         lists: list[tuple[List, list[str]]] = [
             (lambda limit, cursor: backend.find_orders("buyer", limit=limit, cursor=cursor), orders[::-1]),
+            (lambda limit, cursor: backend.open_orders(limit=limit, cursor=cursor), orders),
             (lambda limit, cursor: backend.find_live_events(limit=limit, cursor=cursor), sorted(events)),
             (lambda limit, cursor: backend.scan("order", limit=limit, cursor=cursor), sorted(orders)),
             (lambda limit, cursor: backend.scan("ticket", limit=limit, cursor=cursor), sorted(t.id for t in tickets)),
@@ -90,7 +93,7 @@ class StorageReads(Conformance):
 
     @promise()
     async def test_lists_give_only_what_was_asked_for(self, backend: Storage) -> None:
-        """Orders are the buyer's own, a page has at most its limit, and the last one has no cursor."""
+        """Orders are the buyer's own, live events of one status; the last page has no cursor."""
         bazaar = Bazaar(backend)
         tickets = await bazaar.offer(3)
         mine = [await bazaar.place("me", ticket.id) for ticket in tickets[:2]]
@@ -100,6 +103,11 @@ class StorageReads(Conformance):
         assert (first.items, first.next is None) == ((mine[1],), False)
         assert await backend.find_orders("me", limit=1, cursor=first.next) == Page((mine[0],))
         assert await backend.find_orders("nobody") == Page(())
+        event, off = await bazaar.announce(), await bazaar.announce()
+        await bazaar.put(replace(off, status=LiveEventStatus.CANCELLED))
+        assert [one.id for one in (await backend.find_live_events()).items] == [event.id, off.id]
+        for status, id in (("scheduled", event.id), ("cancelled", off.id)):
+            assert [one.id for one in (await backend.find_live_events(status=status)).items] == [id]
         assert (await backend.find_tickets(TicketQuery(limit=1000))).next is None
         assert (await backend.scan("webhook")).items == ()
 
@@ -190,6 +198,7 @@ def _lists(backend: Storage) -> dict[str, List]:
     return {
         **lists,
         "orders": lambda limit, cursor: backend.find_orders("buyer", limit=limit, cursor=cursor),
+        "open orders": lambda limit, cursor: backend.open_orders(limit=limit, cursor=cursor),
         "live events": lambda limit, cursor: backend.find_live_events(limit=limit, cursor=cursor),
         "scan tickets": lambda limit, cursor: backend.scan("ticket", limit=limit, cursor=cursor),
         "scan orders": lambda limit, cursor: backend.scan("order", limit=limit, cursor=cursor),

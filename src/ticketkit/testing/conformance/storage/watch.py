@@ -23,7 +23,7 @@ from ticketkit.ids import new_id
 from ticketkit.testing.conformance.conformance import Conformance
 from ticketkit.testing.conformance.promise import promise
 from ticketkit.testing.conformance.storage.bazaar import Bazaar, command
-from ticketkit.testing.conformance.storage.samples import TIME
+from ticketkit.testing.conformance.storage.samples import ODD, TIME
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -54,6 +54,26 @@ class StorageWatch(Conformance):
         assert totals.overdue_locks == 3
         assert totals.by_status["order", "created"] == 4
         assert totals.by_status["order", "cancelled"] == 1
+
+    @promise()
+    async def test_open_orders(self, backend: Storage) -> None:
+        """Orders that hold tickets are listed by the end of their lock, soonest first, also while they are paid."""
+        bazaar = Bazaar(backend)
+        tickets = await bazaar.offer(5)
+        holds = [Policy(hold=HOUR * hours) for hours in (3, 1, 2, 1, 1)]
+        placed = [await bazaar.place(f"b{n}", tickets[n].id, policy=hold) for n, hold in enumerate(holds)]
+        await bazaar.cancel(placed[3])
+        await bazaar.put(replace(placed[4], status=OrderStatus.COMPLETED, charge_id="paid"))
+        paying = replace(placed[2], status=OrderStatus.AWAITING_PAYMENT, charge_id="pins")
+        await bazaar.put(paying)
+        expected = [placed[1].id, placed[2].id, placed[0].id]
+        found = await backend.open_orders()
+        assert ([order.id for order in found.items], found.next) == (expected, None)
+        assert found.items[1] == replace(paying, version=paying.version + 1)
+        first = await backend.open_orders(limit=2)
+        assert [order.id for order in first.items] == expected[:2]
+        rest = await backend.open_orders(limit=2, cursor=first.next)
+        assert ([order.id for order in rest.items], rest.next) == (expected[2:], None)
 
     @promise()
     async def test_due_charges_and_refunds(self, backend: Storage) -> None:
@@ -95,6 +115,32 @@ class StorageWatch(Conformance):
         assert [hook.id for hook in await backend.unapplied_webhooks(2)] == oldest[:2]
         await bazaar.put(*(replace(hook, outcome="applied") for hook in hooks if hook.id == oldest[0]))
         assert [hook.id for hook in await backend.unapplied_webhooks(10)] == oldest[1:]
+
+    @promise()
+    async def test_webhooks_about_a_payment(self, backend: Storage) -> None:
+        """Webhooks are found by the provider's objects that they are about, oldest first, applied or not."""
+        references = ("pi_a", "pi_b", None, "pi_a", "pi_c", ODD[3])
+        hooks = [
+            Webhook(
+                id=f"fake:{number}",
+                provider="fake",
+                reference=reference,
+                what="paid",
+                body="{}",
+                received_at=TIME - timedelta(seconds=number),
+                outcome="applied" if number else None,
+            )
+            for number, reference in enumerate(references)
+        ]
+        await Bazaar(backend).put(*hooks)
+        found = await backend.webhooks_about(["pi_a", ODD[3], "pi_a", "unknown"])
+        assert [(hook.id, hook.outcome) for hook in found] == [
+            ("fake:5", "applied"),
+            ("fake:3", "applied"),
+            ("fake:0", None),
+        ]
+        assert [hook.id for hook in await backend.webhooks_about(["pi_a", "pi_b"], limit=2)] == ["fake:3", "fake:1"]
+        assert await backend.webhooks_about([]) == []
 
     @promise()
     async def test_revoked_sessions(self, backend: Storage) -> None:
