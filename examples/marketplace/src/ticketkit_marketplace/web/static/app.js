@@ -99,7 +99,7 @@ const alike = (one, other) =>
   one.nodeName === other.nodeName && key(one) === key(other) && (key(one) !== "" || one.className === other.className);
 
 function keeps(old, fresh) {
-  if (old.matches("[data-keep], [name=key]") || (old.querySelector("iframe") && !fresh.querySelector("iframe"))) {
+  if (old.matches("[data-keep], [name=key]")) {
     return true;
   }
   // The price that a buyer has seen stays with what they have chosen, or are about to: another one is asked about.
