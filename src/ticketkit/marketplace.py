@@ -17,11 +17,13 @@ from ticketkit.domain.policy import Policy
 from ticketkit.plugins import Plugins
 from ticketkit.runtime.config import ALL, Config
 from ticketkit.runtime.runtime import NotRunning, Runtime
-from ticketkit.services.catalogue import ServiceName
+from ticketkit.services.catalogue import Boundary, ServiceName
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
+    from opentelemetry.trace import TracerProvider
     from starlette.applications import Starlette
 
     from ticketkit.events.contract import Contract
@@ -56,6 +58,7 @@ class Marketplace:
         keys: Of session tokens; the development keys when left out.
         clock: For tests: a `VirtualClock`.
         drain: Seconds that a stop waits for what is under way.
+        tracer_provider: Where OpenTelemetry spans go; default: the global one, set before it starts.
         config: Everything at once, instead of the above.
     """
 
@@ -75,6 +78,7 @@ class Marketplace:
         keys: Keys | None = None,
         clock: Clock | None = None,
         drain: float = 10.0,
+        tracer_provider: TracerProvider | None = None,
         config: Config | None = None,
     ) -> None:
         default = ALL - {ServiceName.AUTH} if identity is not None else ALL
@@ -91,6 +95,7 @@ class Marketplace:
                 identity=identity,
                 clock=clock or SystemClock(),
                 drain=drain,
+                tracer_provider=tracer_provider,
             )
             config = config if keys is None else replace(config, keys=keys)
         self.config = config
@@ -105,17 +110,27 @@ class Marketplace:
         settings: Settings,
         *,
         services: Collection[str] | None = None,
+        looks: Collection[str] = (),
         identity: Identity | None = None,
         plugins: Iterable[object] = (),
     ) -> Marketplace:
         """From settings (`TICKETKIT_*`).
+
+        Args:
+            settings: See there.
+            services: Those that run here; all of them, or all but auth when there is an `identity`.
+            looks: Boundaries whose storage is opened although no service of theirs runs here: `inventory`, `accounts`,
+                `payments`. With no services at all this is a process for operators: it publishes and consumes nothing.
+            identity: See the class.
+            plugins: See the class.
 
         Raises:
             Misconfigured: See `Config.of`.
         """
         default = ALL - {ServiceName.AUTH} if identity is not None else ALL
         names = frozenset(map(ServiceName, services)) if services is not None else default
-        config = replace(Config.of(settings, services=names), identity=identity)
+        looked_at = frozenset(map(Boundary, looks))
+        config = replace(Config.of(settings, services=names, looks=looked_at), identity=identity)
         return cls(config=config, plugins=plugins)
 
     @property
@@ -183,6 +198,30 @@ class Marketplace:
             return handler
 
         return add
+
+    def listen(self, *contracts: type[C]) -> AbstractAsyncContextManager[AsyncIterator[Event[C]]]:
+        """Hear events of these contracts as they come, for showing what changes.
+
+            async with market.listen(TicketSold, TicketUpdated) as events:
+                async for event in events: ...
+
+        Every listener hears each event that is published from now on, at most once, upcast, in no promised order; one
+        that can't be read here is passed over, aloud. Nothing is kept for who does not listen: what must not be missed
+        is for `on`. No service has to run here (`services=()`), where processes share a bus. Entering waits until the
+        bus is heard; when it can't be reached later, the iteration pauses and goes on. It ends when the marketplace
+        stops. Be quick: what was not taken yet waits in memory or on the bus.
+
+        Args:
+            *contracts: Such as `TicketSold`.
+
+        Raises:
+            ValueError: There are none.
+            NotRunning: The marketplace does not run (raised on entering).
+        """
+        if not contracts:
+            msg = "Say what to listen to: one contract or more, such as TicketSold."
+            raise ValueError(msg)
+        return self._runtime.listening(sorted({contract.NAME for contract in contracts}))
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:

@@ -184,3 +184,20 @@ def test_servers_at_once_have_ports_of_their_own() -> None:
         for thread in threads:
             thread.join()
         assert answers == [b"+PONG\r\n"] * 2
+
+
+def test_a_server_whose_start_is_broken_off_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Redis()
+    started: list[int] = []
+
+    def interrupted() -> bool:
+        assert server._child is not None
+        started.append(server._child.pid)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(server, "answers", interrupted)
+    with pytest.raises(KeyboardInterrupt), server:
+        pass
+    with pytest.raises(ProcessLookupError):
+        os.kill(started[0], 0)
+    assert not server.folder.exists()

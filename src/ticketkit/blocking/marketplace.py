@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterable
     from types import TracebackType
 
+    from opentelemetry.trace import TracerProvider
+
     from ticketkit.backends.clock import Clock
     from ticketkit.domain.policy import Policy
     from ticketkit.events.contract import Contract
@@ -54,6 +56,7 @@ class Options(TypedDict, total=False):
     keys: Keys | None
     clock: Clock | None
     drain: float
+    tracer_provider: TracerProvider | None
     config: Config | None
 
 

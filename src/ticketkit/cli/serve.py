@@ -45,12 +45,22 @@ def run(settings: Settings, services: Collection[str], *, host: str, port: int) 
     """
     from ticketkit.marketplace import Marketplace
     from ticketkit.runtime import server
+    from ticketkit.runtime.exporting import exporting
 
     market = Marketplace.of(settings, services=services or None)
     listener = server.bound_socket(host, port)
     names = ", ".join(services) or "all services"
+    span_service = "-".join(("ticketkit", *sorted(services)))
 
     def announce() -> None:
         click.echo(f"ticketkit: {names} on {server.address(listener)}")
 
-    server.serve(market.asgi(), market, listener, announce=announce, drain=settings.drain)
+    with exporting(settings, span_service):
+        server.serve(
+            market.asgi(),
+            market,
+            listener,
+            announce=announce,
+            drain=settings.drain,
+            trusted_proxies=settings.trusted_proxies,
+        )

@@ -59,6 +59,7 @@ def build(shop: Shop, services: Collection[ServiceName] | None = None) -> Starle
                 secure=shop.config.secure_cookies,
                 cross_site=[operation.path.partition("{")[0] for operation in operations if operation.cross_site],
                 observe=metrics.observe,
+                tracing=shop.tracing,
             )
         ],
     )

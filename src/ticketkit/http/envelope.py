@@ -14,12 +14,14 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from starlette._utils import get_route_path
+from starlette.middleware.opentelemetry import OpenTelemetryMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ticketkit.http.endpoint import TRAIL, Trail
 from ticketkit.http.problems import Problem, internal_error
 from ticketkit.ids import new_id
 from ticketkit.services.correlation import Correlation, correlated
+from ticketkit.services.tracing import Tracing, running
 
 log = logging.getLogger("ticketkit.http")
 access = logging.getLogger("ticketkit.access")
@@ -43,6 +45,9 @@ SECURITY: Final = (
 HSTS: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 """Of every response where cookies are `Secure`."""
 
+UNTRACED: Final = (r"/(healthz|readyz|metrics)$",)
+"""Regular expressions of URLs that are asked for all day long."""
+
 Observe = Callable[[str, str, int, float], None]
 
 
@@ -54,22 +59,31 @@ class Envelope:
         secure: Tell browsers to keep to HTTPS.
         cross_site: Beginnings of paths that other sites may post to.
         observe: Told route, method, status and seconds of each request.
+        tracing: A span of each request, where spans go anywhere.
     """
 
-    def __init__(self, app: ASGIApp, *, secure: bool, cross_site: Sequence[str], observe: Observe) -> None:
-        self._app = app
+    def __init__(
+        self, app: ASGIApp, *, secure: bool, cross_site: Sequence[str], observe: Observe, tracing: Tracing
+    ) -> None:
+        self._app, self._tracing = app, tracing
         self._security = (*SECURITY, HSTS) if secure else SECURITY
         self._cross_site = tuple(cross_site)
         self._observe = observe
+        self._traced = OpenTelemetryMiddleware(self._answer, excluded_urls=UNTRACED, tracer_provider=tracing.provider)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what is no HTTP."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-            return
+        elif self._tracing.on:
+            await self._traced(scope, receive, send)
+        else:
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         request_id = _sane(headers.get(b"x-request-id"), _REQUEST_ID) or new_id()
-        trace = _sane(headers.get(b"traceparent"), _TRACEPARENT)
+        trace = running() or _sane(headers.get(b"traceparent"), _TRACEPARENT)
         with correlated(Correlation(request_id, None, trace)):
             await self._run(scope, receive, send, headers, request_id)
 

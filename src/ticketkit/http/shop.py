@@ -17,6 +17,7 @@ from ticketkit.services.payments import Payments
 from ticketkit.services.principal import Principal
 from ticketkit.services.tickets import Tickets
 from ticketkit.services.tokens import Verified
+from ticketkit.services.tracing import Tracing
 
 
 class HttpConfig(Protocol):
@@ -79,6 +80,11 @@ class Shop(Protocol):
     @property
     def clock(self) -> Clock:
         """The time."""
+        ...
+
+    @property
+    def tracing(self) -> Tracing:
+        """Spans of requests."""
         ...
 
     @property

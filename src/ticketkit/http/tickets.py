@@ -69,12 +69,14 @@ async def get_live_event(call: Call[None, None]) -> Response:
 
 async def pause_sales(call: Call[None, None]) -> Response:
     """Pause the sales of a live event."""
-    return Json(shapes.live_event(await call.shop.tickets.pause(call.id, owner_id=call.owner_id)))
+    event = await call.shop.tickets.pause(call.id, owner_id=call.owner_id, actor=call.user_id)
+    return Json(shapes.live_event(event))
 
 
 async def resume_sales(call: Call[None, None]) -> Response:
     """Resume the sales of a live event."""
-    return Json(shapes.live_event(await call.shop.tickets.pause(call.id, owner_id=call.owner_id, paused=False)))
+    event = await call.shop.tickets.pause(call.id, owner_id=call.owner_id, paused=False, actor=call.user_id)
+    return Json(shapes.live_event(event))
 
 
 async def cancel_live_event(call: Call[None, None]) -> Response:

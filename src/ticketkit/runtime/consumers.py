@@ -8,14 +8,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
+from opentelemetry.trace import SpanKind
 
 from ticketkit.backends.errors import OutcomeUnknown, Unavailable
 from ticketkit.events.envelope import Event, MalformedEvent
 from ticketkit.events.registry import Registry, UnknownContract
 from ticketkit.runtime.backoff import Backoff, after
+from ticketkit.runtime.listening import listening
 from ticketkit.services.correlation import caused_by, correlated
+from ticketkit.services.tracing import Tracing
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from ticketkit.backends.bus import Bus, Delivery, Subscription
     from ticketkit.backends.clock import Clock
 
@@ -53,11 +58,15 @@ class ConsumerRunner:
         bus: To receive from.
         registry: To read events.
         clock: To wait.
+        tracing: A span of each try, within the trace of what caused the event.
     """
 
-    def __init__(self, consumer: Consumer, bus: Bus, *, registry: Registry, clock: Clock) -> None:
+    def __init__(
+        self, consumer: Consumer, bus: Bus, *, registry: Registry, clock: Clock, tracing: Tracing | None = None
+    ) -> None:
         self._consumer, self._bus = consumer, bus
         self._registry, self._clock = registry, clock
+        self._tracing = tracing or Tracing()
         self._backoff = Backoff()
         self._open = anyio.Event()
         self._open.set()
@@ -112,7 +121,7 @@ class ConsumerRunner:
         envelope = delivery.event
         try:
             event = self._registry.read(envelope)
-            with correlated(caused_by(envelope)):
+            with self._processing(delivery) as span, correlated(caused_by(envelope, span)):
                 await self._consumer.handlers[envelope.name](event)
         except UnknownContract as error:
             log.warning("consumer %s: %s It waits.", self._consumer.name, error)
@@ -127,6 +136,25 @@ class ConsumerRunner:
         else:
             await delivery.ack()
             self._backoff.reset()
+
+    def _processing(self, delivery: Delivery) -> AbstractContextManager[str | None]:
+        envelope = delivery.event
+        return self._tracing.span(
+            f"process {envelope.name}",
+            kind=SpanKind.CONSUMER,
+            parent=envelope.traceparent,
+            attributes={
+                "messaging.system": "ticketkit",
+                "messaging.operation.type": "process",
+                "messaging.operation.name": "process",
+                "messaging.destination.name": envelope.name,
+                "messaging.consumer.group.name": self._consumer.name,
+                "messaging.message.id": envelope.id,
+                "messaging.message.conversation_id": envelope.correlationid,
+                "ticketkit.subject": envelope.subject,
+                "ticketkit.attempt": delivery.attempt,
+            },
+        )
 
     async def _failed(self, delivery: Delivery, error: Exception) -> None:
         if delivery.attempt >= TRIES:
@@ -170,20 +198,8 @@ class ConsumerRunner:
 async def listen(
     bus: Bus, names: list[str], handle: Handle, *, registry: Registry, clock: Clock, ready: anyio.Event
 ) -> None:
-    """Hear broadcast events until cancelled; one that can't be read is passed over, aloud."""
-    backoff = Backoff()
-    while True:
-        try:
-            async with bus.broadcast(names) as subscription:
-                ready.set()
-                while True:
-                    for delivery in await subscription.receive(AT_ONCE):
-                        try:
-                            await handle(registry.read(delivery.event))
-                        except (UnknownContract, MalformedEvent) as error:
-                            log.warning("broadcast: %s", error)
-                        await delivery.ack()
-                    backoff.reset()
-        except (Unavailable, OutcomeUnknown) as error:
-            log.warning("broadcast pauses: %s", error)
-            await clock.sleep(backoff.next())
+    """Hear broadcast events until cancelled; see `ticketkit.runtime.listening`."""
+    async with listening(bus, names, registry=registry, clock=clock) as events:
+        ready.set()
+        async for event in events:
+            await handle(event)

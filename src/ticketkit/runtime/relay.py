@@ -8,13 +8,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
+from opentelemetry.trace import SpanKind
 
 from ticketkit.backends.errors import OutcomeUnknown, Refused, Unavailable
 from ticketkit.runtime.backoff import after
 from ticketkit.runtime.jobs import repeat
+from ticketkit.services.tracing import Tracing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from ticketkit.backends.bus import Bus
     from ticketkit.backends.clock import Clock
@@ -41,10 +44,12 @@ class Relay:
         bus: To publish on.
         clock: To wait.
         name: For the log.
+        tracing: A span of each batch, linked to what its events come from.
     """
 
-    def __init__(self, storage: Storage, bus: Bus, *, clock: Clock, name: str) -> None:
+    def __init__(self, storage: Storage, bus: Bus, *, clock: Clock, name: str, tracing: Tracing | None = None) -> None:
         self._storage, self._bus, self._clock, self._name = storage, bus, clock, name
+        self._tracing = tracing or Tracing()
 
     async def run(self) -> None:
         """Relay until cancelled."""
@@ -87,7 +92,8 @@ class Relay:
         if not claims:
             return 0
         try:
-            await self._bus.publish([claim.event for claim in claims])
+            with self._sending(claims):
+                await self._bus.publish([claim.event for claim in claims])
         except Refused:
             await self._one_by_one(claims)
         except (Unavailable, OutcomeUnknown) as error:
@@ -97,6 +103,19 @@ class Relay:
         else:
             await self._storage.mark_published(claims)
         return len(claims)
+
+    def _sending(self, claims: Sequence[Claimed]) -> AbstractContextManager[object]:
+        return self._tracing.span(
+            f"send {self._name}",
+            kind=SpanKind.PRODUCER,
+            attributes={
+                "messaging.system": "ticketkit",
+                "messaging.operation.type": "send",
+                "messaging.operation.name": "send",
+                "messaging.batch.message_count": len(claims),
+            },
+            links=(claim.event.traceparent for claim in claims),
+        )
 
     async def _one_by_one(self, claims: Sequence[Claimed]) -> None:
         for claim in claims:

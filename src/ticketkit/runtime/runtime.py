@@ -18,11 +18,13 @@ from ticketkit.domain.errors import TicketkitError
 from ticketkit.runtime.consumers import Consumer, ConsumerRunner, listen
 from ticketkit.runtime.handover import Handover
 from ticketkit.runtime.jobs import repeat
+from ticketkit.runtime.listening import Listening, listening
 from ticketkit.runtime.opening import Backends, opened
 from ticketkit.runtime.relay import Relay
 from ticketkit.runtime.republish import republish_revocations
+from ticketkit.runtime.traced import traced
 from ticketkit.services.auth import Auth
-from ticketkit.services.catalogue import CHARGE_EVENTS, ORDER_EVENTS, Boundary, ServiceName
+from ticketkit.services.catalogue import CHARGE_EVENTS, ORDER_EVENTS, SERVICES, Boundary, ServiceName
 from ticketkit.services.commands import Commands
 from ticketkit.services.driver import Driver
 from ticketkit.services.expiration import Expiration
@@ -35,10 +37,11 @@ from ticketkit.services.progress import Progress
 from ticketkit.services.tickets import Tickets
 from ticketkit.services.till import Till
 from ticketkit.services.tokens import Minter, Revocations, Verified, Verifier
+from ticketkit.services.tracing import Tracing
 from ticketkit.services.waiting import first_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 
     from starlette.requests import HTTPConnection
 
@@ -80,6 +83,7 @@ class Runtime:
         self.config, self.plugins = config, plugins
         self.clock = config.clock
         self.registry = plugins.registry()
+        self.tracing = Tracing(config.tracer_provider)
         self.revocations = Revocations(config.clock)
         self._verifier = Verifier(config.keys, config.clock, self.revocations)
         self._handlers = handlers
@@ -87,6 +91,7 @@ class Runtime:
         self._operations: Operations | None = None
         self._backends: Backends | None = None
         self._runners: list[ConsumerRunner] = []
+        self._listeners: set[Listening[Any]] = set()
         self._stopping = False
 
     @property
@@ -146,6 +151,13 @@ class Runtime:
             msg = f"No service of the boundary {boundary.value} runs in this process."
             raise NotRunning(msg) from None
 
+    @property
+    def _own(self) -> dict[str, Storage]:
+        """The storages of services that run here, whose events are published here; others are only looked at."""
+        served = {SERVICES[name].boundary for name in self.services}
+        mine = {id(storage) for boundary, storage in self.backends.storages.items() if boundary in served}
+        return {name: storage for name, storage in self.backends.distinct.items() if id(storage) in mine}
+
     async def identify(self, request: HTTPConnection) -> Principal | None:
         """Who is asking: by the app's own identity, or by ticketkit's session."""
         if self.config.identity is not None:
@@ -202,7 +214,24 @@ class Runtime:
                     self._stopping = True
                     with anyio.CancelScope(shield=True):
                         await self.drain(self.config.drain)
+                    for listener in self._listeners:
+                        listener.end()
                     group.cancel_scope.cancel()
+
+    @asynccontextmanager
+    async def listening(self, names: Collection[str]) -> AsyncIterator[Listening[Any]]:
+        """Hear every event of these names; over when the runtime stops. See `Marketplace.listen`.
+
+        Raises:
+            NotRunning: It is not running.
+        """
+        bus = self.backends.bus
+        async with listening(bus, names, registry=self.registry, clock=self.clock) as events:
+            self._listeners.add(events)
+            try:
+                yield events
+            finally:
+                self._listeners.discard(events)
 
     async def drain(self, seconds: float) -> bool:
         """Wait until every event is published and handled; False when the time is over."""
@@ -221,7 +250,7 @@ class Runtime:
         if ServiceName.PAYMENTS in self.services and self.payments.busy:
             return False
         try:
-            for storage in self.backends.distinct.values():
+            for storage in self._own.values():
                 if (await storage.totals()).unpublished:
                     return False
         except Unavailable:
@@ -248,7 +277,7 @@ class Runtime:
         config = self.config
         commands = Commands(config.new_id)
         names = config.services
-        storages = backends.storages
+        storages = {boundary: traced(storage, self.tracing) for boundary, storage in backends.storages.items()}
         if ServiceName.AUTH in names:
             minter = Minter(config.keys, config.clock, lifetime=config.token_lifetime)
             self._services[ServiceName.AUTH] = Auth(
@@ -277,7 +306,8 @@ class Runtime:
         if backends.provider is not None:
             progress = Progress(config.clock)
             storage = storages[Boundary.PAYMENTS]
-            driver = Driver(storage, commands, till=Till(backends.provider, config.clock), progress=progress)
+            till = Till(backends.provider, config.clock, tracing=self.tracing)
+            driver = Driver(storage, commands, till=till, progress=progress)
             self._services[ServiceName.PAYMENTS] = Payments(
                 storage, commands, provider=backends.provider, driver=driver, progress=progress
             )
@@ -287,7 +317,7 @@ class Runtime:
     async def _start(self, group: anyio.abc.TaskGroup) -> None:
         bus, clock = self.backends.bus, self.clock
         for consumer in self._consumers():
-            runner = ConsumerRunner(consumer, bus, registry=self.registry, clock=clock)
+            runner = ConsumerRunner(consumer, bus, registry=self.registry, clock=clock, tracing=self.tracing)
             self._runners.append(runner)
             group.start_soon(runner.run, name=f"consumer {consumer.name}")
         heard = anyio.Event()
@@ -301,11 +331,11 @@ class Runtime:
         if ServiceName.AUTH in self.services:
             for session in await self.storage(Boundary.ACCOUNTS).revoked_sessions(100_000):
                 self.revocations.add(session.id, session.expires_at)
-        for name, storage in self.backends.distinct.items():
+        for name, storage in self._own.items():
             relay = (
                 Handover(storage, bus, clock=clock, name=name)
                 if isinstance(bus, HandsOver)
-                else Relay(storage, bus, clock=clock, name=name)
+                else Relay(storage, bus, clock=clock, name=name, tracing=self.tracing)
             )
             group.start_soon(relay.run, name=f"relay {name}")
         if ServiceName.PAYMENTS in self.services:
@@ -352,7 +382,7 @@ class Runtime:
         await first_of(self.payments.nudged, partial(self.clock.sleep, LOOK_EVERY))
 
     async def _purge(self) -> int:
-        for storage in self.backends.distinct.values():
+        for storage in self._own.values():
             now = await storage.now()
             await storage.purge(
                 events_before=now - KEEP_EVENTS, commands_before=now - KEEP_COMMANDS, marks_before=now - KEEP_MARKS

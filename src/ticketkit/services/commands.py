@@ -65,12 +65,13 @@ class Commands:
 
     def handle(self, consumer: str, envelope: Envelope, *, fresh: int = 0) -> Command:
         """The command of an event handler: its record marks the event as consumed by that consumer."""
+        cause = current()
         return Command(
             id=f"{consumer}/{envelope.id}",
             fresh=tuple(self._new_id() for _ in range(fresh)),
             correlation_id=envelope.correlationid,
             causation_id=envelope.id,
-            traceparent=envelope.traceparent,
+            traceparent=cause.traceparent if cause.causation_id == envelope.id else envelope.traceparent,
             consumer=consumer,
             event_id=envelope.id,
         )

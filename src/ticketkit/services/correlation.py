@@ -46,6 +46,11 @@ def correlated(correlation: Correlation) -> Iterator[None]:
         _current.reset(token)
 
 
-def caused_by(envelope: Envelope) -> Correlation:
-    """The correlation of what an event causes."""
-    return Correlation(envelope.correlationid, envelope.id, envelope.traceparent)
+def caused_by(envelope: Envelope, span: str | None = None) -> Correlation:
+    """The correlation of what an event causes.
+
+    Args:
+        envelope: The event.
+        span: `traceparent` of the span in which it is handled; default: the event's own.
+    """
+    return Correlation(envelope.correlationid, envelope.id, span or envelope.traceparent)

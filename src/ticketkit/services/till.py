@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from opentelemetry.trace import SpanKind
+
 from ticketkit.backends.errors import OutcomeUnknown
 from ticketkit.domain.errors import TicketkitError
+from ticketkit.services.tracing import Tracing
 from ticketkit.services.waiting import within
 
 if TYPE_CHECKING:
@@ -32,11 +35,14 @@ class Till:
         provider: Moves the money.
         clock: For the time limit.
         limit: Seconds that a call may take.
+        tracing: A span of each call.
     """
 
-    def __init__(self, provider: PaymentProvider, clock: Clock, *, limit: float = CALL_LIMIT) -> None:
+    def __init__(
+        self, provider: PaymentProvider, clock: Clock, *, limit: float = CALL_LIMIT, tracing: Tracing | None = None
+    ) -> None:
         self.provider, self.clock = provider, clock
-        self._limit = limit
+        self._limit, self._tracing = limit, tracing or Tracing()
 
     def check(self, charge: Charge) -> None:
         """Check that a charge is this provider's.
@@ -53,35 +59,37 @@ class Till:
     async def prepare(self, charge: Charge) -> Outcome:
         """Have the provider's object made."""
         key = f"{charge.id}:prepare"
-        return await self._within(
-            self.provider.prepare(charge_id=charge.id, order_id=charge.order_id, amount=charge.amount, key=key)
-        )
+        call = self.provider.prepare(charge_id=charge.id, order_id=charge.order_id, amount=charge.amount, key=key)
+        return await self._within("prepare", call, charge.id)
 
     async def authorize(self, charge: Charge, reference: str) -> Outcome:
         """Have the money held."""
-        return await self._within(self.provider.authorize(reference, token=charge.token, key=f"{charge.id}:authorize"))
+        call = self.provider.authorize(reference, token=charge.token, key=f"{charge.id}:authorize")
+        return await self._within("authorize", call, charge.id)
 
     async def capture(self, charge: Charge, reference: str) -> Outcome:
         """Have the money taken."""
-        return await self._within(self.provider.capture(reference, amount=charge.amount, key=f"{charge.id}:capture"))
+        call = self.provider.capture(reference, amount=charge.amount, key=f"{charge.id}:capture")
+        return await self._within("capture", call, charge.id)
 
     async def void(self, charge: Charge, reference: str) -> Outcome:
         """Have the money let go."""
-        return await self._within(self.provider.void(reference, key=f"{charge.id}:void"))
+        return await self._within("void", self.provider.void(reference, key=f"{charge.id}:void"), charge.id)
 
     async def refund(self, refund: Refund, reference: str) -> Outcome:
         """Have money given back."""
-        return await self._within(
-            self.provider.refund(reference, refund_id=refund.id, amount=refund.amount, key=f"{refund.id}:refund")
-        )
+        call = self.provider.refund(reference, refund_id=refund.id, amount=refund.amount, key=f"{refund.id}:refund")
+        return await self._within("refund", call, refund.charge_id)
 
     async def books(self, reference: str) -> ProviderCharge | None:
         """What the provider's books say of a payment."""
-        return await self._within(self.provider.retrieve(reference))
+        return await self._within("retrieve", self.provider.retrieve(reference))
 
-    async def _within(self, call: Awaitable[T]) -> T:
-        try:
-            return await within(self.clock, self._limit, call)
-        except TimeoutError:
-            msg = f"The payment provider did not answer within {self._limit:.0f} s."
-            raise OutcomeUnknown(msg) from None
+    async def _within(self, what: str, call: Awaitable[T], charge_id: str = "") -> T:
+        about = {"ticketkit.provider": self.provider.name, "ticketkit.charge_id": charge_id}
+        with self._tracing.span(f"{what} {self.provider.name}", kind=SpanKind.CLIENT, attributes=about):
+            try:
+                return await within(self.clock, self._limit, call)
+            except TimeoutError:
+                msg = f"The payment provider did not answer within {self._limit:.0f} s."
+                raise OutcomeUnknown(msg) from None

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from ticketkit_marketplace.broadway import Show
 
 
-LASTING: Final = ("sqlite", "nats", "redis")
+LASTING: Final = ("sqlite", "nats", "redis", "nats-redis")
 """Names of the combinations whose data are there again at the next start."""
-BACKENDS: Final = (*LASTING, "stripe", "nats-stripe", "redis-stripe")
+BACKENDS: Final = (*LASTING, "stripe", "nats-stripe", "redis-stripe", "nats-redis-stripe")
 """Names of `combinations.COMBINATIONS`, which is too heavy for --help."""
 PROCESSES: Final = ("one", "five")
 """Values of `demo.system.Shape`."""
@@ -104,8 +104,9 @@ def run(
 @click.option("--api", metavar="URL", help="Where the services answer; default: TICKETKIT_WEB_API_URL.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option("--log", type=click.Choice(["text", "json"]), help="Default: text on a terminal, else json.")
 @click.option("--log-level", default="INFO", show_default=True, help="Least level that is logged.")
-def web(api: str | None, host: str, port: int, log_level: str) -> None:
+def web(api: str | None, host: str, port: int, log: str | None, log_level: str) -> None:
     """Run the web client alone, over services that run elsewhere.
 
     Settings come from the environment (TICKETKIT_WEB_*, and TICKETKIT_* where they are shared with the services).
@@ -116,11 +117,39 @@ def web(api: str | None, host: str, port: int, log_level: str) -> None:
     from ticketkit_marketplace.web import process
     from ticketkit_marketplace.web.settings import WebSettings
 
-    logs.configure(as_json=not sys.stderr.isatty(), level=log_level.upper())
+    logs.configure(as_json=log == "json" or (log is None and not sys.stderr.isatty()), level=log_level.upper())
     logging.getLogger("httpx2").setLevel(logging.WARNING)
     with told():
         given = WebSettings.read(**({} if api is None else {"api_url": api}))
         process.run(Settings(), given, host=host, port=port, say=_say)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Default: TICKETKIT_DATA_DIR, or .data.")
+@click.option("--backends", default=LASTING[-1], show_default=True, type=click.Choice(LASTING), help="What it runs on.")
+@click.option("--orders", default=1, show_default=True, type=click.IntRange(1, 16), help="Processes that run orders.")
+@_SHOWS
+@click.option("--log", type=click.Choice(["text", "json"]), help="Default: text on a terminal, else json.")
+@click.option("--log-level", default="INFO", show_default=True, help="Least level that is logged.")
+def services(data: Path | None, names: tuple[str, ...], log: str | None, log_level: str, **wish: Any) -> None:
+    """Run each service and the web client as a process of its own, behind one address.
+
+    PostgreSQL, NATS and Redis are started for them on durable settings, with a database for each of accounts, inventory
+    and payments, unless the environment (TICKETKIT_*) names some. On the first start the Broadway week is listed. A
+    process that dies is started again; Ctrl-C ends all of them, a second one kills.
+    """
+    from ticketkit.cli.failing import told
+    from ticketkit.runtime.settings import Settings
+    from ticketkit_marketplace.deployment import running
+
+    as_json = log == "json" or (log is None and not sys.stderr.isatty())
+    with told():
+        _shows(names)
+        settings = Settings() if data is None else Settings(data_dir=data)
+        asked = running.Wish(shows=names, as_json=as_json, log_level=log_level, **wish)
+        running.run(settings, asked, say=_say)
 
 
 @main.command("list")

@@ -13,7 +13,7 @@ from ticketkit.runtime.settings import Settings
 from ticketkit.testing.servers import Nats, PostgreSQL, Redis
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from ticketkit.testing.servers import Server
@@ -47,6 +47,9 @@ _LASTING: Final = {
     "sqlite": Combination(what="SQLite"),
     "nats": Combination(what="PostgreSQL, NATS", schemes={STORAGE: "postgresql", BUS: "nats"}),
     "redis": Combination(what="PostgreSQL, Redis", schemes={STORAGE: "postgresql", BUS: "redis", TIMERS: "redis"}),
+    "nats-redis": Combination(
+        what="PostgreSQL, NATS, Redis", schemes={STORAGE: "postgresql", BUS: "nats", TIMERS: "redis"}
+    ),
 }
 COMBINATIONS: Final[Mapping[str, Combination]] = _LASTING | {
     "stripe" if name == "sqlite" else f"{name}-stripe": replace(found, what=f"{found.what}, Stripe", stripe=True)
@@ -89,7 +92,13 @@ def given() -> dict[str, str]:
 
 @contextmanager
 def provided(
-    name: str, folder: Path, *, named: Mapping[str, str] | None = None, apart: bool = False
+    name: str,
+    folder: Path,
+    *,
+    named: Mapping[str, str] | None = None,
+    apart: bool = False,
+    flushed: bool = False,
+    started: Callable[[Server], None] = lambda server: None,  # noqa: ARG005
 ) -> Iterator[Ground]:
     """Start what a combination needs; it is ended at the end, and its data stays in the folder.
 
@@ -98,6 +107,8 @@ def provided(
         folder: For data.
         named: Backends that are there already, by setting: their servers are not started.
         apart: Whether each boundary has a database of its own, and several processes share the bus.
+        flushed: Whether Redis writes through before it acknowledges, as PostgreSQL and NATS do here anyway.
+        started: Told of each server that answers.
 
     Raises:
         Misconfigured: A backend that is there already is of another kind.
@@ -116,7 +127,8 @@ def provided(
         _agree(name, combination, named)
         servers: dict[str, Server] = {}
         for scheme in dict.fromkeys(scheme for setting, scheme in combination.schemes.items() if setting not in named):
-            servers[scheme] = stack.enter_context(_server(scheme, folder))
+            servers[scheme] = stack.enter_context(_server(scheme, folder, flushed=flushed))
+            started(servers[scheme])
         urls |= {
             setting: servers[scheme].url for setting, scheme in combination.schemes.items() if setting not in named
         }
@@ -145,13 +157,13 @@ def _url_of(stripe: Simulator) -> str:
     return f"stripe:?{urlencode({**parameters, 'rate': _ENOUGH, 'endpoint_rate': _ENOUGH})}"
 
 
-def _server(scheme: str, folder: Path) -> Server:
+def _server(scheme: str, folder: Path, *, flushed: bool) -> Server:
     mine = folder / scheme
     mine.mkdir(parents=True, exist_ok=True)
     if scheme == "nats":
         return Nats(mine)
     if scheme == "redis":
-        return Redis(mine)
+        return Redis(mine, fsync="always" if flushed else "everysec")
     if os.geteuid() == 0:  # then it runs as somebody else, who has to get to its data
         folder.chmod(folder.stat().st_mode | 0o011)
     return PostgreSQL(mine)

@@ -21,6 +21,7 @@ from ticketkit.domain.entities import (
     holds_id,
 )
 from ticketkit.domain.money import Money
+from ticketkit.domain.policy import OnRefund
 from ticketkit.memory.books import Books
 from ticketkit_marketplace.demo.invariants import Finding, Snapshot, check
 
@@ -181,6 +182,105 @@ def hold_missing(found: Snapshot) -> None:
     found.holds.clear()
 
 
+def given_back(found: Snapshot, *, minor: int = PRICE.minor, release: bool = True) -> Snapshot:
+    """The charge of the sold ticket is refunded; all of it, and the ticket is for sale again."""
+    found.charges["c1"] = replace(found.charges["c1"], refunded=minor, given_back=minor)
+    found.books = Books((replace(found.books.charges[0], refunded=minor),))
+    if release:
+        found.orders["o1"] = replace(found.orders["o1"], released=True, version=4)
+        found.copies["o1"] = replace(found.copies["o1"], order_version=4)
+        found.tickets["t1"] = replace(found.tickets["t1"], status=TicketStatus.AVAILABLE, order_id=None)
+        found.__post_init__()
+    return found
+
+
+def keeping(found: Snapshot) -> Snapshot:
+    """Tickets stay sold, by the policy of the order."""
+    order = found.orders["o1"]
+    found.orders["o1"] = replace(order, policy=replace(order.policy, on_refund=OnRefund.KEEP))
+    return found
+
+
+def sold_again(found: Snapshot) -> Snapshot:
+    """After it was given back, somebody else buys the ticket."""
+    given_back(found)
+    order = replace(found.orders["o1"], id="o3", released=False, charge_id="c3", version=3)
+    found.orders["o3"], found.copies["o3"] = order, copy_of(order)
+    found.charges["c3"] = replace(found.charges["c1"], id="c3", order_id="o3", reference="p3", refunded=0, given_back=0)
+    found.books = Books(
+        (*found.books.charges, replace(found.books.charges[0], reference="p3", charge_id="c3", refunded=0))
+    )
+    found.tickets["t1"] = replace(found.tickets["t1"], status=TicketStatus.SOLD, order_id="o3")
+    found.__post_init__()
+    return found
+
+
+def taken_and_given_back(found: Snapshot) -> Snapshot:
+    """A method that takes money at once, for an order that was gone by then."""
+    gone = replace(found.orders["o1"], id="o4", status=OrderStatus.CANCELLED, charge_id=None, version=2)
+    found.orders["o4"], found.copies["o4"] = gone, copy_of(gone)
+    found.charges["c4"] = replace(
+        found.charges["c1"],
+        id="c4",
+        order_id="o4",
+        reference="p4",
+        status=ChargeStatus.FAILED,
+        taken=True,
+        refunded=PRICE.minor,
+        given_back=PRICE.minor,
+    )
+    booked = replace(found.books.charges[0], reference="p4", charge_id="c4", refunded=PRICE.minor)
+    found.books = Books((*found.books.charges, booked))
+    return found
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        given_back,
+        sold_again,
+        taken_and_given_back,
+        lambda found: given_back(found, minor=1, release=False),
+        lambda found: given_back(keeping(found), release=False),
+    ],
+    ids=["all given back", "sold again", "taken at once and given back", "part given back", "given back and kept"],
+)
+def test_money_given_back_breaks_none(make: "Callable[[Snapshot], Snapshot]") -> None:
+    assert broken(make(sound())) == []
+
+
+def released_for_a_part(found: Snapshot) -> None:
+    given_back(found, minor=1)
+
+
+def given_back_and_still_sold(found: Snapshot) -> None:
+    given_back(found, release=False)
+
+
+def given_back_kept_and_released(found: Snapshot) -> None:
+    given_back(keeping(found))
+
+
+def given_back_and_still_named(found: Snapshot) -> None:
+    given_back(found)
+    found.tickets["t1"] = replace(found.tickets["t1"], order_id="o1")
+
+
+def refunded_twice_the_same_sale(found: Snapshot) -> None:
+    given_back(found)
+    found.books = Books((*found.books.charges, replace(found.books.charges[0], reference="p2")))
+
+
+def refunded_of_a_cancelled_order(found: Snapshot) -> None:
+    given_back(found)
+    found.orders["o1"] = replace(found.orders["o1"], status=OrderStatus.CANCELLED, released=False)
+
+
+def taken_for_nothing_and_kept(found: Snapshot) -> None:
+    taken_and_given_back(found)
+    found.books = Books((found.books.charges[0], replace(found.books.charges[1], refunded=1)))
+
+
 def order_lost(found: Snapshot) -> None:
     found.acknowledged |= {"o9"}
 
@@ -200,6 +300,13 @@ def payment_lost(found: Snapshot) -> None:
         (captured_without_an_order, "Every captured charge"),
         (captured_another_amount, "Every captured charge"),
         (completed_without_money, "Every captured charge"),
+        (given_back_and_still_named, "A ticket is sold exactly when"),
+        (refunded_twice_the_same_sale, "Every captured charge"),
+        (refunded_of_a_cancelled_order, "Every captured charge"),
+        (taken_for_nothing_and_kept, "Every captured charge"),
+        (released_for_a_part, "An order's tickets are for sale again"),
+        (given_back_and_still_sold, "An order's tickets are for sale again"),
+        (given_back_kept_and_released, "An order's tickets are for sale again"),
         (given_back_unknown_to_us, "The provider's books and ours agree"),
         (taken_without_a_charge, "The provider's books and ours agree"),
         (completed_without_money, "The provider's books and ours agree"),

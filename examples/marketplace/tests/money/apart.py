@@ -33,9 +33,6 @@ T = TypeVar("T")
 PATIENCE: Final = 100.0
 """Seconds until all has ended: what a dead process had in its hands is due after 30."""
 
-WITHOUT_REFUNDS: Final = ("A ticket is sold exactly when", "Every captured charge has one")
-"""How invariants begin that hold while nothing is refunded."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Death:
@@ -124,21 +121,14 @@ class Apart:
         await until(ended)
         assert await self.market.runtime.drain(10)
 
-    async def wrong(self, *, refunded: bool = False) -> list[str]:
-        """What is not as it must be, by the demonstration's invariants.
-
-        Args:
-            refunded: Money was given back: the demonstration has no refunds, and two of its invariants know none.
-        """
+    async def wrong(self) -> list[str]:
+        """What is not as it must be, by the demonstration's invariants."""
         inventory = self.market.runtime.storage(Boundary.INVENTORY)
         storages = {Boundary.INVENTORY: inventory, Boundary.ACCOUNTS: inventory, Boundary.PAYMENTS: self.payments}
         mine = await every(self.payments, Charge)
         books = books_of(await self.statement())
         books = replace(books, charges=tuple(one for one in books.charges if one.charge_id in mine))
-        broken = [one for one in check(await snapshot(storages, books)) if not one.holds]
-        return [
-            f"{one.name}: {one.detail}" for one in broken if not (refunded and one.name.startswith(WITHOUT_REFUNDS))
-        ]
+        return [f"{one.name}: {one.detail}" for one in check(await snapshot(storages, books)) if not one.holds]
 
 
 async def until(look: Callable[[], Awaitable[T | None]]) -> T:

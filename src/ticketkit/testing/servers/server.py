@@ -161,6 +161,7 @@ class Server(ABC):
         try:
             return self.start()
         except BaseException:
+            self._end(self.ABANDON if self._own else self.STOP)  # Ctrl-C while it starts: nobody would end it later
             self._clean()
             raise
 

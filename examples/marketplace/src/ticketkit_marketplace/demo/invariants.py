@@ -20,12 +20,14 @@ from ticketkit.domain.entities import (
     TicketStatus,
     holds_id,
 )
+from ticketkit.domain.policy import OnRefund
 from ticketkit.services.catalogue import Boundary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
+    from ticketkit.backends.payments import ProviderCharge
     from ticketkit.backends.storage import Storage
     from ticketkit.memory.books import Books
 
@@ -85,10 +87,10 @@ class Snapshot:
     sales: dict[str, list[str]] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Find which completed orders each ticket is in."""
+        """Find which completed orders have each ticket; those whose money was given back may have none any more."""
         self.sales = defaultdict(list)
         for order in self.orders.values():
-            if order.status is OrderStatus.COMPLETED:
+            if order.status is OrderStatus.COMPLETED and not order.released:
                 for id in order.ticket_ids:
                     self.sales[id].append(order.id)
 
@@ -158,6 +160,7 @@ def check(found: Snapshot) -> list[Finding]:
         _no_ticket_sold_twice(found),
         _sold_means_completed(found),
         _captured_means_completed(found),
+        _released_means_given_back(found),
         _books_agree(found),
         _no_open_lock_past_its_time(found),
         _no_money_held(found),
@@ -184,25 +187,24 @@ def _sold_means_completed(found: Snapshot) -> Finding:
             wrong.append(f"ticket {ticket.id} is {ticket.status}, and a completed order has it")
         elif ticket.status is TicketStatus.LOCKED and (order is None or order.status.final):
             wrong.append(f"ticket {ticket.id} is locked for an order that is over")
+        elif ticket.status is TicketStatus.AVAILABLE and ticket.order_id is not None:
+            wrong.append(f"ticket {ticket.id} is available, and names an order")
     return Finding("A ticket is sold exactly when one completed order has it", len(found.tickets), tuple(wrong))
 
 
 def _captured_means_completed(found: Snapshot) -> Finding:
-    wrong = []
+    """Money given back later counts as well; only what a failed charge took and gave back in whole paid for nothing."""
+    wrong: list[str] = []
     captured = Counter[str]()
     for booked in found.books.charges:
-        if booked.status is not ProviderStatus.CAPTURED or booked.refunded == booked.captured:
+        if booked.status is not ProviderStatus.CAPTURED:
             continue
         charge = found.charges.get(booked.charge_id)
-        order = found.orders.get(charge.order_id) if charge is not None else None
-        if charge is None or charge.status is not ChargeStatus.COMPLETED:
-            wrong.append(f"{booked.reference} is captured, and its charge is not completed")
-        elif order is None or order.status is not OrderStatus.COMPLETED or order.charge_id != charge.id:
-            wrong.append(f"{booked.reference} is captured, and its order is not completed by it")
-        elif not booked.captured == booked.amount.minor == charge.amount.minor == order.total.minor:
-            wrong.append(f"{booked.reference} took {booked.captured}, and the order is {order.total}")
+        if charge is not None and charge.status is ChargeStatus.FAILED and booked.refunded == booked.captured:
+            continue
         if charge is not None:
             captured[charge.order_id] += 1
+        wrong += _paid_wrongly(found, booked, charge)
     completed = [order.id for order in found.orders.values() if order.status is OrderStatus.COMPLETED]
     wrong += [
         f"order {id} is completed, and was captured {captured[id]} times" for id in completed if captured[id] != 1
@@ -211,6 +213,33 @@ def _captured_means_completed(found: Snapshot) -> Finding:
     return Finding(
         "Every captured charge has one completed order of that amount, and vice versa", len(completed), tuple(wrong)
     )
+
+
+def _paid_wrongly(found: Snapshot, booked: ProviderCharge, charge: Charge | None) -> Iterator[str]:
+    order = found.orders.get(charge.order_id) if charge is not None else None
+    if charge is None or charge.status is not ChargeStatus.COMPLETED:
+        yield f"{booked.reference} is captured, and its charge is not completed"
+    elif order is None or order.status is not OrderStatus.COMPLETED or order.charge_id != charge.id:
+        yield f"{booked.reference} is captured, and its order is not completed by it"
+    elif not booked.captured == booked.amount.minor == charge.amount.minor == order.total.minor:
+        yield f"{booked.reference} took {booked.captured}, and the order is {order.total}"
+
+
+def _released_means_given_back(found: Snapshot) -> Finding:
+    wrong = []
+    given_back = {one.charge_id: one.refunded >= one.captured > 0 for one in found.books.charges}
+    for order in found.orders.values():
+        if order.status is not OrderStatus.COMPLETED:
+            if order.released:
+                wrong.append(f"order {order.id} is {order.status}, and has given its tickets back")
+            continue
+        due = given_back.get(order.charge_id or "", False) and order.policy.on_refund is OnRefund.RELEASE
+        if order.released and not due:
+            wrong.append(f"order {order.id} has given its tickets back, and its money was not given back in whole")
+        elif due and not order.released:
+            wrong.append(f"order {order.id} was given back in whole, and still has its tickets")
+    name = "An order's tickets are for sale again exactly when all its money was given back (and its policy says so)"
+    return Finding(name, len(found.orders), tuple(wrong))
 
 
 def _books_agree(found: Snapshot) -> Finding:

@@ -21,7 +21,7 @@ _OF_THE_DRIVER: Final = ("host", "sslmode", "sslrootcert", "sslcert", "sslkey")
 _TWICE: Final = (
     "SELECT line.ticket_id, count(*) FROM ticketkit_order_lines AS line "
     "JOIN ticketkit_orders AS placed ON placed.id = line.order_id AND placed.status = 'completed' "
-    "GROUP BY line.ticket_id HAVING count(*) > 1"
+    "AND NOT placed.released GROUP BY line.ticket_id HAVING count(*) > 1"
 )
 _SOLD: Final = "SELECT count(*) FROM ticketkit_tickets WHERE status = 'sold'"
 _COMPLETED: Final = "SELECT count(*) FROM ticketkit_orders WHERE status = 'completed'"
@@ -40,7 +40,7 @@ async def check_plainly(databases: Mapping[Boundary, str]) -> list[Finding]:
         ((paid,),) = await read(_COMPLETED)
     async with _reading(databases[Boundary.PAYMENTS]) as read:
         ((charged,),) = await read(_CHARGED)
-    wrong = [f"ticket {id} is in {times} completed orders" for id, times in twice]
+    wrong = [f"{times} completed orders have ticket {id}" for id, times in twice]
     wrong += [] if charged == paid else [f"{charged} charges and {paid} orders are completed"]
     found = Finding("Plain SQL agrees: none sold twice, as many charges as orders completed", sold, tuple(wrong))
     files = [url for url in dict.fromkeys(databases.values()) if _is_file(url)]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ticketkit.domain.errors import TicketkitError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 
 class DidNotStart(TicketkitError):
@@ -32,6 +32,8 @@ class Process:
         program: Module and command.
         name: Of its log.
         port: Default: a free one.
+        log_level: Least level that it logs.
+        hear: Told every line that it logs, from a thread; the log has them too.
     """
 
     def __init__(
@@ -43,20 +45,34 @@ class Process:
         program: Sequence[str] = ("ticketkit_marketplace", "run"),
         name: str = "server",
         port: int | None = None,
+        log_level: str = "warning",
+        hear: Callable[[str], None] | None = None,
     ) -> None:
         self.data, self.name = data, name
         self.host = "127.0.0.1"
         self.port = free_port() if port is None else port
         self._environment = environment_of(data, environment)
-        self._command = [sys.executable, "-m", *program, "--port", str(self.port), "--log-level", "warning", *arguments]
+        self._command = [sys.executable, "-m", *program, "--port", str(self.port), "--log-level", log_level, *arguments]
         self._running: subprocess.Popen[str] | None = None
         self._lines: Queue[str] = Queue()
+        self._hear = hear
+        self._listener: threading.Thread | None = None
         self.said: list[str] = []
 
     @property
     def pid(self) -> int:
         """Its process id."""
         return self._alive().pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it lives."""
+        return self._running is not None and self._running.poll() is None
+
+    @property
+    def status(self) -> int | None:
+        """How it ended by itself; None while it lives, and after it was stopped or killed here."""
+        return None if self._running is None else self._running.poll()
 
     @property
     def log(self) -> Path:
@@ -80,12 +96,16 @@ class Process:
                 self._command,
                 env=self._environment,
                 stdout=subprocess.PIPE,
-                stderr=log,
+                stderr=log if self._hear is None else subprocess.PIPE,
                 text=True,
+                errors="replace",
                 start_new_session=True,  # Ctrl-C at the terminal is for the demo, which then stops it
             )
         self._lines = Queue()
         threading.Thread(target=self._read, args=(self._running, self._lines), daemon=True).start()
+        if self._hear is not None:
+            self._listener = threading.Thread(target=self._listen, args=(self._running, self._hear), daemon=True)
+            self._listener.start()
 
     def wait(self, *, seconds: float = 120.0) -> None:
         """Wait until it answers.
@@ -104,6 +124,7 @@ class Process:
                 return
             if not line:
                 self._alive().wait()
+                self.heard()
                 msg = f"The marketplace did not start: {self._end_of_log()}"
                 raise DidNotStart(msg)
 
@@ -130,6 +151,11 @@ class Process:
             self._running.wait()
             self._running = None
 
+    def heard(self, *, seconds: float = 2.0) -> None:
+        """Wait until every line of a process that ended was heard, but not longer than that."""
+        if self._listener is not None:
+            self._listener.join(seconds)
+
     def rss(self) -> int:
         """Resident memory, bytes."""
         kilobytes = subprocess.run(
@@ -154,6 +180,14 @@ class Process:
                 lines.put(line)
         lines.put("")
 
+    def _listen(self, process: subprocess.Popen[str], hear: Callable[[str], None]) -> None:
+        assert process.stderr is not None  # noqa: S101 - it is a pipe
+        with process.stderr, self.log.open("a", encoding="utf-8") as log:
+            for line in process.stderr:
+                log.write(line)
+                log.flush()
+                hear(line.rstrip("\n"))
+
     def _end_of_log(self) -> str:
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         return lines[-1] if lines else "it said nothing."
@@ -168,6 +202,11 @@ def environment_of(data: Path, settings: Mapping[str, str]) -> dict[str, str]:
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("TICKETKIT_")}
     return inherited | {"TICKETKIT_DATA_DIR": str(data.absolute()), **settings}
+
+
+def own_settings() -> dict[str, str]:
+    """`TICKETKIT_*` of this process, to be passed on; what they mean, the programs that get them know."""
+    return {name: value for name, value in os.environ.items() if name.startswith("TICKETKIT_")}
 
 
 def free_port() -> int:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from ticketkit.http import service_paths
 from ticketkit.services.catalogue import Boundary, ServiceName
 from ticketkit_marketplace.combinations import ACCOUNTS, BUS, PAYMENTS, STORAGE, provided
 from ticketkit_marketplace.demo.process import DidNotStart, Process, environment_of
@@ -21,15 +22,6 @@ if TYPE_CHECKING:
 
     from ticketkit.testing.servers import Server
     from ticketkit_stripe.simulator import Simulator
-
-PATHS: Final = {
-    "/api/users": ServiceName.AUTH,
-    "/api/tickets": ServiceName.TICKETS,
-    "/api/events": ServiceName.TICKETS,
-    "/api/orders": ServiceName.ORDERS,
-    "/api/payments": ServiceName.PAYMENTS,
-}
-"""Which service answers, by the beginning of the path."""
 
 
 class Shape(StrEnum):
@@ -123,7 +115,8 @@ class System:
         if self.shape is Shape.ONE:
             (process,) = self.processes.values()
             return Wire(process.host, process.port, connections=connections)
-        ports = {path: self.processes[name].port for path, name in PATHS.items()}
+        owned = service_paths().items()
+        ports = {path: self.processes[name].port for name, paths in owned for path in paths}
         return Wire(self.processes[ServiceName.AUTH].host, ports, connections=connections)
 
     def _webhooks(self) -> str:

@@ -1,0 +1,1 @@
+"""Each service and the web client as a process of its own, behind one address: started, watched and ended together."""
