@@ -98,6 +98,7 @@ class Operations(Service[operations.Operations]):
 
     locks = waited(operations.Operations.locks)
     release = waited(operations.Operations.release)
+    story = waited(operations.Operations.story)
 
 
 class Payments(Service[payments.Payments]):

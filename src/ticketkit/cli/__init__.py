@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "plugins": "ticketkit.cli.plugins:plugins",
     "reconcile": "ticketkit.cli.reconcile:reconcile",
     "serve": "ticketkit.cli.serve:serve",
+    "trace": "ticketkit.cli.trace:trace",
 }
 """ticketkit's own commands: name → module and attribute."""
 
