@@ -17,7 +17,7 @@ from ticketkit.domain.policy import Policy
 from ticketkit.plugins import Plugins
 from ticketkit.runtime.config import ALL, Config
 from ticketkit.runtime.runtime import NotRunning, Runtime
-from ticketkit.services.catalogue import ServiceName
+from ticketkit.services.catalogue import Boundary, ServiceName
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -110,17 +110,27 @@ class Marketplace:
         settings: Settings,
         *,
         services: Collection[str] | None = None,
+        looks: Collection[str] = (),
         identity: Identity | None = None,
         plugins: Iterable[object] = (),
     ) -> Marketplace:
         """From settings (`TICKETKIT_*`).
+
+        Args:
+            settings: See there.
+            services: Those that run here; all of them, or all but auth when there is an `identity`.
+            looks: Boundaries whose storage is opened although no service of theirs runs here: `inventory`, `accounts`,
+                `payments`. With no services at all this is a process for operators: it publishes and consumes nothing.
+            identity: See the class.
+            plugins: See the class.
 
         Raises:
             Misconfigured: See `Config.of`.
         """
         default = ALL - {ServiceName.AUTH} if identity is not None else ALL
         names = frozenset(map(ServiceName, services)) if services is not None else default
-        config = replace(Config.of(settings, services=names), identity=identity)
+        looked_at = frozenset(map(Boundary, looks))
+        config = replace(Config.of(settings, services=names, looks=looked_at), identity=identity)
         return cls(config=config, plugins=plugins)
 
     @property
@@ -197,7 +207,7 @@ class Marketplace:
 
         Every listener hears each event that is published from now on, at most once, upcast, in no promised order; one
         that can't be read here is passed over, aloud. Nothing is kept for who does not listen: what must not be missed
-        is for `on`. No service has to run here (`services=()`), where the processes share a bus. Entering waits until the
+        is for `on`. No service has to run here (`services=()`), where processes share a bus. Entering waits until the
         bus is heard; when it can't be reached later, the iteration pauses and goes on. It ends when the marketplace
         stops. Be quick: what was not taken yet waits in memory or on the bus.
 

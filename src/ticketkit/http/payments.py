@@ -7,6 +7,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from ticketkit.domain.entities import Charge, ChargeStatus, RefundStatus
+from ticketkit.domain.errors import Forbidden
 from ticketkit.domain.payments import another_card
 from ticketkit.http import shapes
 from ticketkit.http.bodies import Json, read
@@ -53,6 +54,14 @@ async def find_payments(call: Call[None, PaymentsQuery]) -> Response:
     """The charges of an order of the caller, of the seller of all its tickets, or of an operator."""
     found = await call.shop.payments.of_order(call.user_id, call.query.order_id, operator=call.owner_id is None)
     return Json([shapes.charge(charge, refunds) for charge, refunds in found])
+
+
+async def find_repairs(call: Call[None, None]) -> Response:
+    """What needs people, as this process of payments knows it."""
+    if call.owner_id is not None:
+        msg = "Only operators see what needs people."
+        raise Forbidden(msg, code="not_an_operator")
+    return Json([shapes.finding(found) for found in call.shop.payments.to_repair])
 
 
 async def refund_payment(call: Call[NewRefund, None]) -> Response:
@@ -156,6 +165,20 @@ OPERATIONS: Final = (
         signed_in=True,
         answers={200: Answer(what="The charges with their refunds, oldest first.", shape=list[shapes.Charge])},
         errors={404: ("order_not_found",)},
+    ),
+    Operation(
+        method="GET",
+        path="/api/payments/to-repair",
+        tag=ServiceName.PAYMENTS,
+        summary="Payments that need people",
+        description=(
+            "For operators: what the reconciler can't end by itself, and how it is ended. It is what this process of "
+            "payments knows; after a start it is found again within 5 minutes."
+        ),
+        handler=find_repairs,
+        signed_in=True,
+        answers={200: Answer(what="The findings.", shape=list[shapes.Finding])},
+        errors={403: ("not_an_operator",)},
     ),
     Operation(
         method="GET",

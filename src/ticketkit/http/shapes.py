@@ -11,6 +11,7 @@ from typing_extensions import TypedDict  # pydantic needs this one before Python
 
 from ticketkit.domain import entities
 from ticketkit.domain.money import Money
+from ticketkit.services import comparison
 from ticketkit.services.auth import SignedIn
 from ticketkit.services.orders import Placed
 
@@ -108,6 +109,23 @@ class Refund(TypedDict):
     amount: Number
     currency: Currency
     providerId: str | None
+
+
+class Finding(TypedDict):
+    """What is not over with a payment, or differs from the provider's books.
+
+    `needs` says who ends it, `repair` how; `reference` is the provider's id of the payment.
+    """
+
+    trouble: comparison.Trouble
+    what: str
+    needs: comparison.Needs
+    repair: str
+    chargeId: Id | None
+    orderId: Id | None
+    refundId: Id | None
+    webhookId: Id | None
+    reference: str | None
 
 
 class Charge(TypedDict):
@@ -288,6 +306,21 @@ def refund(found: entities.Refund) -> Refund:
         "amount": number(found.amount),
         "currency": found.amount.currency,
         "providerId": found.reference,
+    }
+
+
+def finding(found: comparison.Finding) -> Finding:
+    """A finding of the reconciler."""
+    return {
+        "trouble": found.trouble,
+        "what": found.what,
+        "needs": found.needs,
+        "repair": found.repair,
+        "chargeId": found.charge_id,
+        "orderId": found.order_id,
+        "refundId": found.refund_id,
+        "webhookId": found.webhook_id,
+        "reference": found.reference,
     }
 
 

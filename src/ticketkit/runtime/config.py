@@ -13,7 +13,7 @@ from ticketkit.backends.clock import Clock, SystemClock
 from ticketkit.domain.policy import Policy
 from ticketkit.ids import new_id
 from ticketkit.runtime.settings import Settings, development_keys
-from ticketkit.services.catalogue import ServiceName
+from ticketkit.services.catalogue import Boundary, ServiceName
 from ticketkit.services.passes import PassKeys
 from ticketkit.services.principal import Identity
 from ticketkit.services.tokens import Keys
@@ -35,6 +35,8 @@ class Config:
         timers: URL.
         provider: URL or name of the payment provider.
         services: Those that run here.
+        looks: Boundaries whose storage is opened to be looked at, though no service of theirs runs here: their events
+            are left to those who publish them.
         alone: Whether other processes run the rest, so that backends must be shareable. Default: when some of
             tickets, orders, expiration and payments run elsewhere.
         pass_keys: Of what buyers show at the door; where orders runs.
@@ -50,6 +52,7 @@ class Config:
     timers: str = "memory:"
     provider: str = "fake"
     services: frozenset[ServiceName] = ALL
+    looks: frozenset[Boundary] = frozenset()
     alone: bool | None = None
     policy: Policy = field(default_factory=Policy)
     identity: Identity | None = None
@@ -72,7 +75,9 @@ class Config:
         return not self.services >= TRADE if self.alone is None else self.alone
 
     @classmethod
-    def of(cls, settings: Settings, *, services: frozenset[ServiceName] = ALL) -> Config:
+    def of(
+        cls, settings: Settings, *, services: frozenset[ServiceName] = ALL, looks: frozenset[Boundary] = frozenset()
+    ) -> Config:
         """From settings.
 
         Raises:
@@ -86,6 +91,7 @@ class Config:
             timers=settings.timers(),
             provider=settings.provider(),
             services=services,
+            looks=looks,
             policy=settings.policy(),
             keys=settings.keys(),
             pass_keys=settings.door() if ServiceName.ORDERS in services else PassKeys.fresh(),

@@ -81,7 +81,7 @@ async def opened(config: Config, plugins: Plugins) -> AsyncIterator[Backends]:
                 check_shared(plugins, kind, url, setting=setting)
             return await stack.enter_async_context(plugins.open(kind, url, context))
 
-        boundaries = {SERVICES[name].boundary for name in config.services} - {None}
+        boundaries = {*config.looks, *(SERVICES[name].boundary for name in config.services)} - {None}
         urls = {
             Boundary.INVENTORY: config.storage,
             Boundary.ACCOUNTS: config.accounts,

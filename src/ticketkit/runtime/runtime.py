@@ -24,7 +24,7 @@ from ticketkit.runtime.relay import Relay
 from ticketkit.runtime.republish import republish_revocations
 from ticketkit.runtime.traced import traced
 from ticketkit.services.auth import Auth
-from ticketkit.services.catalogue import CHARGE_EVENTS, ORDER_EVENTS, Boundary, ServiceName
+from ticketkit.services.catalogue import CHARGE_EVENTS, ORDER_EVENTS, SERVICES, Boundary, ServiceName
 from ticketkit.services.commands import Commands
 from ticketkit.services.driver import Driver
 from ticketkit.services.expiration import Expiration
@@ -57,6 +57,7 @@ log = logging.getLogger(__name__)
 
 COOKIE: Final = "session"
 SWEEP_EVERY: Final = 5.0
+CANCELLATIONS_EVERY: Final = 60.0
 LOOK_EVERY: Final = 5.0
 REVOCATIONS_EVERY: Final = 60.0
 PURGE_EVERY: Final = 600.0
@@ -150,6 +151,13 @@ class Runtime:
             msg = f"No service of the boundary {boundary.value} runs in this process."
             raise NotRunning(msg) from None
 
+    @property
+    def _own(self) -> dict[str, Storage]:
+        """The storages of services that run here, whose events are published here; others are only looked at."""
+        served = {SERVICES[name].boundary for name in self.services}
+        mine = {id(storage) for boundary, storage in self.backends.storages.items() if boundary in served}
+        return {name: storage for name, storage in self.backends.distinct.items() if id(storage) in mine}
+
     async def identify(self, request: HTTPConnection) -> Principal | None:
         """Who is asking: by the app's own identity, or by ticketkit's session."""
         if self.config.identity is not None:
@@ -242,7 +250,7 @@ class Runtime:
         if ServiceName.PAYMENTS in self.services and self.payments.busy:
             return False
         try:
-            for storage in self.backends.distinct.values():
+            for storage in self._own.values():
                 if (await storage.totals()).unpublished:
                     return False
         except Unavailable:
@@ -323,7 +331,7 @@ class Runtime:
         if ServiceName.AUTH in self.services:
             for session in await self.storage(Boundary.ACCOUNTS).revoked_sessions(100_000):
                 self.revocations.add(session.id, session.expires_at)
-        for name, storage in self.backends.distinct.items():
+        for name, storage in self._own.items():
             relay = (
                 Handover(storage, bus, clock=clock, name=name)
                 if isinstance(bus, HandsOver)
@@ -341,6 +349,7 @@ class Runtime:
             found["orders"] = {
                 **dict.fromkeys(CHARGE_EVENTS, self.orders.handle_charge),
                 "order.expiration_due": self.orders.handle_expiration,
+                "live_event.cancelled": self.operations.handle_live_event,
             }
         if ServiceName.PAYMENTS in self.services:
             found["payments"] = dict.fromkeys(ORDER_EVENTS, self.payments.handle_order)
@@ -356,6 +365,7 @@ class Runtime:
         ]
         if ServiceName.ORDERS in self.services:
             jobs.append(("sweep", self.orders.sweep, partial(clock.sleep, SWEEP_EVERY)))
+            jobs.append(("cancellations", self.operations.finish, self._wait_for_cancellations))
         if ServiceName.EXPIRATION in self.services:
             expiration: Expiration = self._service(ServiceName.EXPIRATION)
             jobs.append(("expiration", expiration.fire, partial(expiration.wait, LOOK_EVERY)))
@@ -365,11 +375,14 @@ class Runtime:
             jobs.append(("revocations", self._republish_revocations, partial(clock.sleep, REVOCATIONS_EVERY)))
         return jobs
 
+    async def _wait_for_cancellations(self) -> None:
+        await first_of(self.operations.nudged, partial(self.clock.sleep, CANCELLATIONS_EVERY))
+
     async def _wait_for_payments(self) -> None:
         await first_of(self.payments.nudged, partial(self.clock.sleep, LOOK_EVERY))
 
     async def _purge(self) -> int:
-        for storage in self.backends.distinct.values():
+        for storage in self._own.values():
             now = await storage.now()
             await storage.purge(
                 events_before=now - KEEP_EVENTS, commands_before=now - KEEP_COMMANDS, marks_before=now - KEEP_MARKS

@@ -78,9 +78,18 @@ class Tickets:
         )
         return answer.one(LiveEvent)
 
-    async def pause(self, event_id: str, *, owner_id: str | None, paused: bool = True) -> LiveEvent:
-        """Pause the sales of a live event, or resume them; see `ticketkit.domain.live_events.pause`."""
-        command = self._commands.ask("tickets.pause", actor=owner_id)
+    async def pause(
+        self, event_id: str, *, owner_id: str | None, paused: bool = True, actor: str | None = None
+    ) -> LiveEvent:
+        """Pause the sales of a live event, or resume them; see `ticketkit.domain.live_events.pause`.
+
+        Args:
+            event_id: Which one.
+            owner_id: Who asks; None for an operator.
+            paused: False to resume.
+            actor: Which operator asks.
+        """
+        command = self._commands.ask("tickets.pause", actor=owner_id if actor is None else actor)
         answer = await self._storage.decide(
             Keys.of(LiveEvent.key(event_id)),
             lambda state: live_events.pause(state, event_id, owner_id=owner_id, paused=paused),

@@ -123,15 +123,21 @@ class Api:
         ) as client:
             yield cls(client)
 
-    def as_visitor(self, connection: HTTPConnection, request_id: str) -> Visitor:
-        """In the name of who sent a request: their session, address and trace."""
+    def as_visitor(self, connection: HTTPConnection, request_id: str, *, token: str | None = None) -> Visitor:
+        """In the name of who sent a request: their session, address and trace.
+
+        Args:
+            connection: The request.
+            request_id: Its id.
+            token: Of the session, where that is not in the usual cookie.
+        """
         headers = {name: connection.headers[name] for name in _PASSED_ON if name in connection.headers}
         headers["x-request-id"] = request_id
         propagate.inject(headers)  # the trace: of this page's span, or as it came in
         if connection.client is not None:
             headers["x-forwarded-for"] = connection.client.host
             headers["x-forwarded-proto"] = connection.url.scheme
-        if (token := connection.cookies.get(COOKIE)) is not None:
+        if (token := token or connection.cookies.get(COOKIE)) is not None:
             headers["cookie"] = f"{COOKIE}={token}"
         client = None if connection.client is None else tuple(connection.client)
         return Visitor(self.client, headers, client)

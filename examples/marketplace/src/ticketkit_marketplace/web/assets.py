@@ -13,6 +13,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from starlette.requests import Request
 
 FOREVER: Final = "public, max-age=31536000, immutable"
@@ -36,12 +38,18 @@ class Asset:
 
 
 class Assets:
-    """All files of the folder `static`."""
+    """All files of the folders `static`.
 
-    def __init__(self) -> None:
-        folder = files("ticketkit_marketplace.web") / "static"
-        contents = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
-        self._assets = {name: _asset(name, content) for name, content in contents.items()}
+    Args:
+        packages: Whose folders; the files of later ones go before those of earlier ones.
+        path: Where they are served.
+    """
+
+    def __init__(self, packages: Sequence[str] = ("ticketkit_marketplace.web",), *, path: str = "/static") -> None:
+        folders = [files(package) / "static" for package in packages]
+        contents = {file.name: file.read_bytes() for folder in folders for file in folder.iterdir() if file.is_file()}
+        self._path = path
+        self._assets = {name: _asset(name, content, path) for name, content in contents.items()}
         self._by_url = {asset.url: asset for asset in self._assets.values()}
 
     def url(self, name: str) -> str:
@@ -54,7 +62,7 @@ class Assets:
 
     def route(self) -> Route:
         """Serves the files."""
-        return Route("/static/{name}", self._serve, methods=["GET"])
+        return Route(f"{self._path}/{{name}}", self._serve, methods=["GET"])
 
     async def _serve(self, request: Request) -> Response:
         asset = self._by_url.get(request.url.path)
@@ -67,13 +75,13 @@ class Assets:
         return Response(content, headers=headers, media_type=asset.media_type)
 
 
-def _asset(name: str, content: bytes) -> Asset:
+def _asset(name: str, content: bytes, path: str) -> Asset:
     stem, _, ending = name.rpartition(".")
     digest = hashlib.sha256(content).hexdigest()[:12]
     packed = gzip.compress(content, mtime=0)
     media_type = _TYPES.get(ending) or mimetypes.guess_type(name)[0] or "application/octet-stream"
     return Asset(
-        url=f"/static/{stem}.{digest}.{ending}",
+        url=f"{path}/{stem}.{digest}.{ending}",
         media_type=media_type,
         content=content,
         packed=packed if len(packed) + _WORTH_IT < len(content) else None,

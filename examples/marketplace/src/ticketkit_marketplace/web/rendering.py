@@ -10,13 +10,15 @@ from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime, get_timezone_name
 from babel.numbers import format_currency, get_currency_symbol
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ticketkit.domain.money import EXPONENTS, Money
 from ticketkit_marketplace.web.forms import KEY
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ticketkit_marketplace.web.assets import Assets
 
 _MANY: Final = 4096
@@ -29,10 +31,15 @@ LONG: Final = "EEEE, d MMMM y, HH:mm"
 SHORT: Final = "EEE d MMM y, HH:mm"
 
 
-def environment(assets: Assets) -> Environment:
-    """Templates with their filters."""
+def environment(assets: Assets, packages: Sequence[str] = ("ticketkit_marketplace.web",)) -> Environment:
+    """Templates with their filters.
+
+    Args:
+        assets: Whose URLs they write.
+        packages: With folders `templates`; those of earlier ones go before those of later ones.
+    """
     made = Environment(
-        loader=PackageLoader("ticketkit_marketplace.web"),
+        loader=ChoiceLoader([PackageLoader(package) for package in packages]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

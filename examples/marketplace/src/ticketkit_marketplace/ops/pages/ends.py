@@ -1,0 +1,122 @@
+"""Ends of the way: not signed in, not an operator, not found, refused, something away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
+
+from starlette.exceptions import HTTPException
+
+from ticketkit.backends.errors import OutcomeUnknown, Unavailable
+from ticketkit.backends.storage import BadCursor
+from ticketkit.domain.errors import Conflict, DomainError, NotFound
+from ticketkit_marketplace.ops.visit import HOME, NoOperator, SignInFirst
+from ticketkit_marketplace.web.api import Away, Refused
+from ticketkit_marketplace.web.visit import request_id
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+
+    from ticketkit_marketplace.ops.visit import Visit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """A page that says why it does not go on, and what to do.
+
+    Attributes:
+        title: Heading.
+        text: What has happened, or has not.
+        advice: What to do.
+    """
+
+    status: int
+    title: str
+    text: str
+    advice: str = ""
+
+
+NO_OPERATOR: Final = End(
+    status=403,
+    title="This page is for operators",
+    text="You are signed in, but your account does not have the role of operators, so nothing is shown here.",
+    advice="Ask somebody who runs this marketplace for the role, or sign out and sign in with another account.",
+)
+NOT_FOUND: Final = End(
+    status=404,
+    title="There is nothing here",
+    text="The address may be mistyped, or what was here is gone.",
+)
+FOREIGN: Final = End(
+    status=403,
+    title="This came from another site",
+    text="Another site tried to do this in your name, so nothing was done.",
+    advice="If it was you, do it again from here.",
+)
+MALFORMED: Final = End(
+    status=400,
+    title="This could not be read",
+    text="Your browser sent something that this page does not understand. Nothing was done.",
+    advice="Go back, load the page anew and try again.",
+)
+AWAY: Final = End(
+    status=503,
+    title="The services do not answer just now",
+    text="Nothing was done.",
+    advice="Try again in a moment. What is known without them is on the overview.",
+)
+UNSURE: Final = End(
+    status=503,
+    title="It is not known whether that was done",
+    text="The answer was lost.",
+    advice="Look before you try again. Doing it twice is harmless.",
+)
+FAILED: Final = End(
+    status=500, title="Something went wrong here", text="It is our mistake; the log has the error.", advice=""
+)
+_BY_STATUS: Final = {end.status: end for end in (MALFORMED, FOREIGN, NOT_FOUND)}
+
+
+def page_of(visit: Visit, error: Exception) -> Response:
+    """The page for an error that a page has not dealt with itself."""
+    match error:
+        case SignInFirst():
+            return visit.go(f"{HOME}/sign-in?" + urlencode({"next": visit.here}))
+        case NoOperator():
+            return show(visit, NO_OPERATOR)
+        case Refused(status=401):
+            return visit.go(f"{HOME}/sign-in?" + urlencode({"next": visit.here, "why": "over"}))
+        case Away():
+            return show(visit, AWAY if error.certain else UNSURE)
+        case Unavailable():
+            return show(visit, AWAY, detail=str(error))
+        case OutcomeUnknown():
+            return show(visit, UNSURE, detail=str(error))
+        case NotFound() | BadCursor():
+            return show(visit, NOT_FOUND, detail=str(error))
+        case HTTPException():
+            return show(visit, _BY_STATUS.get(error.status_code, MALFORMED))
+    return _refused(visit, error)
+
+
+def show(visit: Visit, end: End, *, detail: str = "") -> Response:
+    """Show an end.
+
+    Args:
+        visit: Whose.
+        end: Which.
+        detail: What exactly was said.
+    """
+    number = request_id(visit.request) if end is FAILED else ""
+    return visit.page("end.html", status=end.status, end=end, detail=detail, number=number)
+
+
+def _refused(visit: Visit, error: Exception) -> Response:
+    match error:
+        case Refused():
+            return show(visit, End(status=error.status, title="This can't be done", text=error.detail))
+        case DomainError():
+            status = 409 if isinstance(error, Conflict) else 422
+            return show(visit, End(status=status, title="This can't be done", text=str(error)))
+    return show(visit, FAILED)
