@@ -100,7 +100,7 @@ async def site(tmp_path: Path, api: App) -> AsyncIterator[Callable[..., Site]]:
             data=tmp_path,
             servers={} if redis is None else {"Redis": redis},
             services=[child(f"{name}-{number}", name) for number, name in enumerate(SMALL)],
-            web=child("web", None),
+            pages=[child("web", None)],
             public=Serving(gateway, listener, drain=drain),
             private=Serving(Gateway(services, None, api, trusted=True), inner, drain=drain),
             close=gateway.close,
