@@ -130,10 +130,22 @@ def web(api: str | None, host: str, port: int, log: str | None, log_level: str) 
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Default: TICKETKIT_DATA_DIR, or .data.")
 @click.option("--backends", default=LASTING[-1], show_default=True, type=click.Choice(LASTING), help="What it runs on.")
 @click.option("--orders", default=1, show_default=True, type=click.IntRange(1, 16), help="Processes that run orders.")
+@click.option("--ops-port", type=click.IntRange(0, 65535), help="Of the operations page; default: the next one.")
+@click.option("--no-ops", is_flag=True, help="No operations page.")
 @_SHOWS
 @click.option("--log", type=click.Choice(["text", "json"]), help="Default: text on a terminal, else json.")
 @click.option("--log-level", default="INFO", show_default=True, help="Least level that is logged.")
-def services(data: Path | None, names: tuple[str, ...], log: str | None, log_level: str, **wish: Any) -> None:
+def services(
+    *,
+    port: int,
+    ops_port: int | None,
+    no_ops: bool,
+    data: Path | None,
+    names: tuple[str, ...],
+    log: str | None,
+    log_level: str,
+    **wish: Any,
+) -> None:
     """Run each service and the web client as a process of its own, behind one address.
 
     PostgreSQL, NATS and Redis are started for them on durable settings, with a database for each of accounts, inventory
@@ -145,10 +157,14 @@ def services(data: Path | None, names: tuple[str, ...], log: str | None, log_lev
     from ticketkit_marketplace.deployment import running
 
     as_json = log == "json" or (log is None and not sys.stderr.isatty())
+    if "ops" not in main.commands or no_ops:
+        ops_port = None
+    elif ops_port is None:
+        ops_port = port + 1 if port else 0
     with told():
         _shows(names)
         settings = Settings() if data is None else Settings(data_dir=data)
-        asked = running.Wish(shows=names, as_json=as_json, log_level=log_level, **wish)
+        asked = running.Wish(port=port, ops_port=ops_port, shows=names, as_json=as_json, log_level=log_level, **wish)
         running.run(settings, asked, say=_say)
 
 
