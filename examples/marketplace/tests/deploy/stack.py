@@ -1,4 +1,4 @@
-"""The deployment of compose.yaml on this machine: its own commands, settings and files, with ports instead of host names."""
+"""The deployment of compose.yaml on this machine: its own commands, settings and files, with ports for host names."""
 
 from __future__ import annotations
 

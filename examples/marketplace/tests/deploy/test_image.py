@@ -67,7 +67,7 @@ def test_its_python_is_one_that_the_packages_take() -> None:
 
 
 def _ignored(path: str) -> bool:
-    """Whether .dockerignore leaves it out: the last line that says something about it, or about a folder of it, decides."""
+    """Whether .dockerignore leaves it out: the last line about it, or about a folder of it, decides."""
     parts = path.split("/")
     out = False
     for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines():
@@ -116,7 +116,7 @@ def test_what_an_image_has_no_use_for_stays_out(path: str) -> None:
 
 @pytest.mark.proof
 def test_the_build_makes_programs_that_run(tmp_path: Path) -> None:
-    """Its steps in a folder of this machine: what is copied is enough, and what is installed runs without the sources."""
+    """Its steps in a folder: what is copied is enough, and what is installed runs without the sources."""
     work, app = tmp_path / "work", tmp_path / "app"
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE", "VIRTUAL_ENV"))},
