@@ -19,6 +19,7 @@ from ticketkit.services.listings_csv import parse
 from ticketkit_marketplace import broadway
 from ticketkit_marketplace.web.api import Api
 from ticketkit_marketplace.web.app import Web
+from ticketkit_marketplace.web.live import beside
 from ticketkit_marketplace.web.mounting import OneAddress
 from ticketkit_marketplace.web.settings import Options, WebSettings
 
@@ -72,6 +73,7 @@ def run(
                 listener,
                 announce=lambda: say(f"The marketplace is on {server.address(listener)}"),
                 drain=settings.drain,
+                stopping=site.end_streams,
                 trusted_proxies=settings.trusted_proxies,
             )
     finally:
@@ -124,12 +126,18 @@ class Together:
             raise NotRunning
         return self._web
 
+    def end_streams(self) -> None:
+        """End the answers that would go on by themselves: the process stops."""
+        if self._web is not None:
+            self._web.end_streams()
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Together]:
         """Run both."""
         api = self.market.asgi()
         async with self.market, Api.within(api) as client:
-            async with Web(client, self.options, clock=self.market.clock).running() as web:
+            pages = Web(client, self.options, clock=self.market.clock, source=beside(self.market))
+            async with pages.running() as web:
                 self._web, self._app = web, OneAddress(api, web)
                 yield self
             self._web = self._app = None

@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 import uvicorn
 from playwright.async_api import BrowserContext
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ticketkit.backends.payments import ProviderCharge
 from ticketkit.domain.entities import LiveEvent, Ticket
@@ -27,6 +28,44 @@ BANK = 12.0
 """Seconds after which a payment that the bank does not decide is answered; and then some."""
 
 
+class Held:
+    """Passes all on, but lets the answers to forms wait while it is shut: what was asked for is done by then.
+
+    Attributes:
+        waiting: So many answers wait.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._open: anyio.Event | None = None
+        self.waiting = 0
+
+    def shut(self) -> None:
+        """From now on, answers wait."""
+        self._open, self.waiting = anyio.Event(), 0
+
+    def open(self) -> None:
+        """All that wait go on, and no more do."""
+        if self._open is not None:
+            self._open.set()
+        self._open = None
+
+    async def held(self, number: int) -> None:
+        """Wait until so many answers wait."""
+        with anyio.fail_after(10):
+            while self.waiting < number:  # noqa: ASYNC110 - the browser makes it so
+                await anyio.sleep(0.01)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def later(message: Message) -> None:
+            if message["type"] == "http.response.start" and (gate := self._open) is not None:
+                self.waiting += 1
+                await gate.wait()
+            await send(message)
+
+        await self._app(scope, receive, later if scope.get("method") == "POST" else send)
+
+
 @dataclass(frozen=True)
 class House:
     """All of it, from the stage to the door.
@@ -34,10 +73,12 @@ class House:
     Attributes:
         site: Services and pages.
         url: Where a browser finds them.
+        answers: What is on its way to browsers.
     """
 
     site: Together
     url: str
+    answers: Held
 
     @property
     def market(self) -> Marketplace:
@@ -65,9 +106,9 @@ class House:
     async def announce(self, name: str, **more: Any) -> LiveEvent:
         """A live event of the house, a week from now."""
         owner = await self.market.auth.find(OWNER) or (await self.market.auth.sign_up(OWNER, PASSWORD)).user
-        starts_at = self.clock.now() + timedelta(days=7)
-        where = {"venue": "Richard Rodgers Theatre", "zone": "America/New_York"}
-        return await self.market.tickets.announce(owner.id, name=name, starts_at=starts_at, **where, **more)
+        starts_at = self.market.clock.now() + timedelta(days=7)
+        place: dict[str, Any] = {"venue": "Richard Rodgers Theatre", "zone": "America/New_York", **more}
+        return await self.market.tickets.announce(owner.id, name=name, starts_at=starts_at, **place)
 
     async def put_up(self, event: LiveEvent, *prices: str) -> list[Ticket]:
         """Tickets for it at these prices, in US dollars."""
@@ -107,14 +148,15 @@ async def opened(site: Together) -> AsyncIterator[House]:
     """Let browsers in.
 
     Args:
-        site: On a virtual clock; runs meanwhile.
+        site: Runs meanwhile.
     """
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)
-        config = uvicorn.Config(site, log_level="error", lifespan="off", access_log=False, ws="none")
+        answers = Held(site)
+        config = uvicorn.Config(answers, log_level="error", lifespan="off", access_log=False, ws="none")
         server = uvicorn.Server(config)
         async with site.running(), anyio.create_task_group() as group:
             group.start_soon(server.serve, [listener])
-            yield House(site, f"http://127.0.0.1:{listener.getsockname()[1]}")
+            yield House(site, f"http://127.0.0.1:{listener.getsockname()[1]}", answers)
             server.should_exit = server.force_exit = True

@@ -33,11 +33,19 @@ async def violations(page: Page, rules: "dict[str, Any]") -> "list[str]":
     ]
 
 
+WEIGHT = """() => performance.getEntries().filter(
+  (entry) => entry.entryType === "navigation" || ["link", "script", "img", "css"].includes(entry.initiatorType)
+).reduce((sum, entry) => sum + entry.decodedBodySize, 0)"""
+HEAVIEST = 60_000
+
+
 async def look(name: str, page: Page, size: ViewportSize, *, light: "dict[str, Any]", dark: "dict[str, Any]") -> None:
     await page.wait_for_load_state("load")
     await page.set_viewport_size(size)
     width = await page.evaluate("document.documentElement.scrollWidth")
     assert width <= size["width"], f"{name} is {width} px wide"
+    weight = await page.evaluate(WEIGHT)
+    assert 0 < weight < HEAVIEST, f"{name} has {weight} bytes with all that it loads, unpacked"
     await page.emulate_media(color_scheme="light")
     assert not await violations(page, light), f"{name}, light, {size['width']} px"
     await page.emulate_media(color_scheme="dark")

@@ -37,6 +37,8 @@ class WebSettings(BaseSettings):
         api_timeout: Seconds after which an answer of the services is given up.
         uploads: Where sellers' files wait to be listed; default: `uploads` in the data folder. Several web clients
             share one folder.
+        streams: Open pages at once that are told what changes; the others look again by themselves.
+        streams_per_address: The same of one client address.
         stripe_publishable_key: What Stripe's card form is started with; every visitor can read it.
         stripe_account: The connected account that charges are made on, where they are.
     """
@@ -46,6 +48,8 @@ class WebSettings(BaseSettings):
     api_url: HttpUrl | None = None
     api_timeout: float = Field(15.0, gt=0)
     uploads: Path | None = None
+    streams: int = Field(500, ge=0)
+    streams_per_address: int = Field(100, ge=0)
     stripe_publishable_key: str | None = None
     stripe_account: str | None = None
 
@@ -123,12 +127,16 @@ class Options:
         currency: Of prices that name none.
         secure: Pages are only served over HTTPS.
         card_form: Stripe's, where Stripe takes the card; None for test cards.
+        streams: Open pages at once that are told what changes.
+        streams_per_address: The same of one client address.
     """
 
     uploads: Path
     currency: str = "USD"
     secure: bool = False
     card_form: CardForm | None = None
+    streams: int = 500
+    streams_per_address: int = 100
 
     @classmethod
     def of(cls, settings: Settings, web: WebSettings) -> Options:
@@ -149,4 +157,6 @@ class Options:
             currency=settings.currency,
             secure=settings.production,
             card_form=form,
+            streams=web.streams,
+            streams_per_address=web.streams_per_address,
         )

@@ -82,7 +82,9 @@ async def traffic(visit: Visit) -> Response:
 async def flow(visit: Visit) -> Response:
     """Outboxes and consumers: where events wait."""
     latest = visit.sampler.latest
-    boxes = [(name.replace("+", ", "), totals, _age(latest.at, totals.oldest)) for name, totals in latest.totals.items()]
+    boxes = [
+        (name.replace("+", ", "), totals, _age(latest.at, totals.oldest)) for name, totals in latest.totals.items()
+    ]
     return visit.page("flow.html", latest=latest, boxes=boxes, lag=sorted(latest.counted.lag.items()))
 
 
@@ -93,7 +95,9 @@ def _orders(samples: Sequence[Sample]) -> list[Tile]:
             value=_count(samples[-1].count("order", status)),
             about=f"orders: {label.lower()}",
             more="",
-            plot=_plot(samples, lambda sample, status=status: sample.count("order", status), f"Orders, {label.lower()}"),  # type: ignore[misc]
+            plot=_plot(
+                samples, lambda sample, status=status: sample.count("order", status), f"Orders, {label.lower()}"
+            ),  # type: ignore[misc]
             rows=f"{HOME}/orders?state={status}",
         )
         for status, label in ORDERS.items()

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from ticketkit_marketplace.web.api import Refused
 from ticketkit_marketplace.web.forms import Form
+from ticketkit_marketplace.web.live import Kind, Topic
 from ticketkit_marketplace.web.pages import buying
 from ticketkit_marketplace.web.visit import Page, Visit
 
@@ -29,6 +30,8 @@ STATES: Final[Mapping[str, tuple[str, str]]] = {
     "cancelled": ("Over", "off"),
 }
 """States of orders for people, with the kind of their badge."""
+OPEN: Final = ("created", "awaiting_payment")
+"""States of orders that go on by themselves."""
 REASONS: Final[Mapping[str, tuple[str, str]]] = {
     "buyer": ("You cancelled this order", "The tickets are for sale again."),
     "expired": ("This order has expired", "Its time ran out before it was paid. You were not charged."),
@@ -111,6 +114,7 @@ async def page(visit: Visit, order: Any, *, status: int = 200, form: Form | None
         end=REASONS.get(order["reason"] or ""),
         released=released,
         now=visit.site.now(),
+        shows=[Topic(Kind.ORDER, order["id"])] if order["status"] in OPEN else (),
         **values,
     )
 

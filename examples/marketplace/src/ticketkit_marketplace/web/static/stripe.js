@@ -63,10 +63,9 @@ form.addEventListener("submit", async (event) => {
   delete form.dataset.sent; // a second click is for this script to judge
 });
 
-if (window.Stripe) {
-  form.hidden = false;
-} else {
+document.getElementById("card-loading").hidden = true;
+form.hidden = false;
+if (!window.Stripe) {
+  button.hidden = true;
   say("Stripe's card form could not be loaded. You were not charged. Load the page again.");
-  fields.hidden = button.hidden = true;
-  form.hidden = false;
 }
