@@ -1,4 +1,6 @@
-"""Prints the Secrets that the manifests name, with fresh keys and passwords: `python make_secrets.py | kubectl apply -f -`.
+"""Prints the Secrets that the manifests name, with fresh keys and passwords.
+
+    python make_secrets.py | kubectl apply -f -
 
 Passwords that exist already are taken from the environment: MIGRATIONS_PASSWORD, ACCOUNTS_PASSWORD, INVENTORY_PASSWORD,
 PAYMENTS_PASSWORD, NATS_PASSWORD, REDIS_PASSWORD; so are TICKETKIT_STRIPE_SECRET_KEY, TICKETKIT_STRIPE_WEBHOOK_SECRET

@@ -73,10 +73,9 @@ def settings() -> dict[str, str]:
 
 def secrets(environment: Mapping[str, str], *arguments: str) -> dict[str, dict[str, str]]:
     """What `make_secrets.py` prints, by name of the Secret."""
-    bin = str(Path(sys.executable).parent)
     done = subprocess.run(
         [sys.executable, KUBERNETES / "make_secrets.py", *arguments],
-        env={"PATH": f"{bin}:{os.environ['PATH']}", **environment},
+        env={"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **environment},
         capture_output=True,
         text=True,
         check=False,

@@ -21,7 +21,7 @@ STAGES = stages()
 
 
 def test_hadolint_has_nothing_to_say() -> None:
-    command = [program("hadolint"), "--no-color", DEPLOY / "Dockerfile"]
+    command = [program("hadolint"), "--no-color", str(DEPLOY / "Dockerfile")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
 

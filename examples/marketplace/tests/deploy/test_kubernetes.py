@@ -186,17 +186,16 @@ def test_labels_select_what_they_should() -> None:
 
 def _selected(selector: Document) -> set[str]:
     """Names of the deployments and the job that a selector of the policies means."""
-    components = dict.fromkeys(PROCESSES, "process") | {"gateway": "gateway", "migrate": "migration"}
-    found = {name for name in components}
-    for key, value in selector.get("matchLabels", {}).items():
-        found &= {name for name, part in components.items() if value in (name if key.endswith("name") else part,)}
+    components = {**dict.fromkeys(PROCESSES, "process"), "gateway": "gateway", "migrate": "migration"}
+    wanted = [(key, {value}) for key, value in selector.get("matchLabels", {}).items()]
     for one in selector.get("matchExpressions", ()):
         assert one["operator"] == "In"
-        values = set(one["values"])
-        assert values <= set(components) or not one["key"].endswith("name")
-        found &= {
-            name for name, part in components.items() if (name if one["key"].endswith("name") else part) in values
-        }
+        wanted.append((one["key"], set(one["values"])))
+    found = set(components)
+    for key, values in wanted:
+        named = key == "app.kubernetes.io/name"
+        assert values <= set(components if named else components.values()), values
+        found = {name for name in found if (name if named else components[name]) in values}
     return found
 
 
@@ -217,7 +216,7 @@ def test_nobody_talks_to_anybody_but_for_what_is_said() -> None:
         for name in (*PROCESSES, "gateway", "migrate")
     }
     assert callers == {
-        **dict.fromkeys(behind, {"gateway"}),
+        **{name: {"gateway"} for name in behind},
         "expiration": set(),
         "gateway": {"web"},
         "migrate": set(),

@@ -79,9 +79,9 @@ def _env_file(stack: Stack, service: str, folder: Path) -> Path:
 def test_services_write_rows_and_change_no_schema(stack: Stack, boundary: str) -> None:
     def said(statement: str, database: str = boundary) -> str:
         url = f"postgresql://{boundary}@{HOST}:{stack.postgresql.port}/{database}"
-        command = [stack.postgresql.tool("psql"), "-X", "-A", "-t", "-c", statement, url]
+        command = [str(stack.postgresql.tool("psql")), "-X", "-A", "-t", "-c", statement, url]
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-        return (done.stdout + done.stderr).strip()
+        return f"{done.stdout}{done.stderr}".strip()
 
     [table, *_] = said("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1").splitlines()
     assert said("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'") == "migrations"
