@@ -1,4 +1,4 @@
-"""What services have counted since they started, read from their `/metrics`; and what was counted between two readings."""
+"""What services have counted since they started, from their `/metrics`; and what was counted between two readings."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from ticketkit.backends.errors import BackendError
 from ticketkit_marketplace.ops import counters, plots
 from ticketkit_marketplace.ops.sampling import LETTERS, WINDOW
 from ticketkit_marketplace.ops.visit import HOME, Page, Visit
-from ticketkit_marketplace.ops.wording import duration, left, seconds
+from ticketkit_marketplace.ops.wording import NONE, duration, left, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -82,22 +82,24 @@ async def traffic(visit: Visit) -> Response:
 async def flow(visit: Visit) -> Response:
     """Outboxes and consumers: where events wait."""
     latest = visit.sampler.latest
-    boxes = [(name.replace("+", ", "), totals, _age(latest.at, totals.oldest)) for name, totals in latest.totals.items()]
+    boxes = [
+        (name.replace("+", ", "), totals, _age(latest.at, totals.oldest)) for name, totals in latest.totals.items()
+    ]
     return visit.page("flow.html", latest=latest, boxes=boxes, lag=sorted(latest.counted.lag.items()))
 
 
 def _orders(samples: Sequence[Sample]) -> list[Tile]:
-    return [
-        Tile(
+    def tile(status: str, label: str) -> Tile:
+        return Tile(
             id=status,
             value=_count(samples[-1].count("order", status)),
             about=f"orders: {label.lower()}",
             more="",
-            plot=_plot(samples, lambda sample, status=status: sample.count("order", status), f"Orders, {label.lower()}"),  # type: ignore[misc]
+            plot=_plot(samples, lambda sample: sample.count("order", status), f"Orders, {label.lower()}"),
             rows=f"{HOME}/orders?state={status}",
         )
-        for status, label in ORDERS.items()
-    ]
+
+    return [tile(status, label) for status, label in ORDERS.items()]
 
 
 async def _locks(visit: Visit, samples: Sequence[Sample]) -> Tile:
@@ -135,7 +137,7 @@ def _traffic(visit: Visit, samples: Sequence[Sample]) -> list[Tile]:
         ),
         Tile(
             id="conflicts",
-            value=_rate(recent, lambda sample: sample.counted.conflicts) if counted else "–",
+            value=_rate(recent, lambda sample: sample.counted.conflicts) if counted else NONE,
             about="conflicts a second",
             more="answers 409: somebody was faster",
             plot=_plot(samples, lambda sample: sample.rate(sample.counted.conflicts), "Conflicts a second"),
@@ -202,9 +204,11 @@ def _troubles(latest: Sample) -> list[tuple[str, str]]:
     """What people should look at: a sentence, and where."""
     found = [(f"The {name} can't be read: {why}", "") for name, why in latest.missing.items()]
     if latest.dead:
-        found.append((f"{_most(latest)} dead letters wait for a decision.", f"{HOME}/dead-letters"))
+        some = "A dead letter waits" if latest.dead == 1 else f"{_most(latest)} dead letters wait"
+        found.append((f"{some} for a decision.", f"{HOME}/dead-letters"))
     if latest.counted.to_repair:
-        found.append((f"{latest.counted.to_repair:,} payments need people.", f"{HOME}/payments"))
+        some = "A payment needs" if latest.counted.to_repair == 1 else f"{latest.counted.to_repair:,} payments need"
+        found.append((f"{some} people.", f"{HOME}/payments"))
     if latest.age > OLD:
         found.append((f"An event waits for {duration(latest.age)} to be published.", f"{HOME}/flow"))
     return found
@@ -218,11 +222,11 @@ def _plot(samples: Sequence[Sample], value: Callable[[Sample], Any], what: str, 
 def _rate(samples: Sequence[Sample], value: Callable[[Sample], float | None]) -> str:
     known = [(count, sample.seconds) for sample in samples if (count := value(sample)) is not None and sample.seconds]
     span = sum(seconds for _, seconds in known)
-    return f"{sum(count for count, _ in known) / span:.1f}" if span else "–"
+    return f"{sum(count for count, _ in known) / span:.1f}" if span else NONE
 
 
 def _count(value: int | None) -> str:
-    return "–" if value is None else f"{value:,}"
+    return NONE if value is None else f"{value:,}"
 
 
 def _most(latest: Sample) -> str:
