@@ -39,7 +39,10 @@ if TYPE_CHECKING:
 
 SEAT = Listing(title="Row F, seat 12", price=Money.parse("49.50", "USD"))
 
-NOT_FOR_APPS = {"handle_charge", "handle_expiration", "handle_order", "nudged", "reconcile", "run", "sweep"}
+NOT_FOR_APPS = {
+    *("handle_charge", "handle_expiration", "handle_live_event", "handle_order"),
+    *("finish", "nudged", "reconcile", "run", "sweep"),
+}
 """What the runtime calls, and nobody else."""
 
 

@@ -1,11 +1,13 @@
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 import pytest
 from tests.domain.world import START, World
 
 from ticketkit.domain import accounts
 from ticketkit.domain.entities import Email, Session, User
-from ticketkit.domain.errors import Conflict, NotFound
+from ticketkit.domain.errors import Conflict, InvalidInput, NotFound
 
 DAY = timedelta(days=1)
 
@@ -81,3 +83,29 @@ def test_signing_out_revokes_a_session_once() -> None:
 def test_signing_out_of_an_unknown_session_is_void() -> None:
     world = World()
     assert world.decide(lambda state: accounts.sign_out(state, "s9"), Session.key("s9")).entities == ()
+
+
+def test_a_role_is_given_once_and_taken_with_an_event_each() -> None:
+    world = World()
+    sign_up(world, "ann@example.com", "u1", "s1")
+    for roles in (("buyer", "operator"), ("buyer", "operator"), ("buyer",), ("buyer",)):
+        decision = accounts.give_role if "operator" in roles else accounts.take_role
+        user = world.decide(partial(decision, user_id="u1", role="operator"), User.key("u1")).one(User)
+        assert user.roles == roles
+    assert world.told() == [("user.signed_up", "u1"), ("user.updated", "u1"), ("user.updated", "u1")]
+    assert b'"roles":["buyer","operator"]' in world.events[1].data
+
+
+@pytest.mark.parametrize("role", ["", "Operator", "a b", "1st", "x" * 41])
+def test_a_role_is_a_word(role: str) -> None:
+    world = World()
+    sign_up(world, "ann@example.com", "u1", "s1")
+    with pytest.raises(InvalidInput) as refusal:
+        world.decide(partial(accounts.give_role, user_id="u1", role=role), User.key("u1"))
+    assert refusal.value.code == "bad_role"
+
+
+@pytest.mark.parametrize("decision", [accounts.give_role, accounts.take_role])
+def test_only_a_user_has_roles(decision: Any) -> None:
+    with pytest.raises(NotFound):
+        World().decide(partial(decision, user_id="u1", role="operator"), User.key("u1"))

@@ -57,6 +57,7 @@ def order_news(event: OrderState) -> payments.OrderNews:
         expires_at=event.expires_at,
         charge_id=event.charge_id,
         version=event.version,
+        released=event.released,
     )
 
 
@@ -69,6 +70,7 @@ def charge_news(event: ChargeState) -> settlement.ChargeNews:
         status=event.status,
         amount=Money(event.amount.minor, event.amount.currency),
         declined=event.declined,
+        given_back=event.refunded.minor if event.refunded else 0,
     )
 
 
@@ -196,6 +198,10 @@ class World:
     def expire(self, id: str) -> Answer:
         return self.decide(lambda state: orders.expire(state, id), Order.key(id))
 
+    def void(self, id: str) -> Order:
+        """Take the tickets of cancelled live events from an order."""
+        return self.decide(lambda state: orders.void(state, id), Order.key(id)).one(Order)
+
     # --- payments ---
 
     def begin(self, id: str, order_id: str, *, buyer: str = "buyer") -> Charge:
@@ -244,8 +250,10 @@ class World:
         """Deliver one event to the service that listens to it, through the bytes of its body; None: nobody does."""
         data = REGISTRY.read(event).data
         if isinstance(data, OrderState):
-            heard = order_news(data)
-            return self.decide(lambda state: payments.order_heard(state, heard), OrderCopy.key(heard.id))
+            heard, command = order_news(data), self.command(f"back-{event.id}")
+            return self.decide(
+                lambda state: refunds.order_heard(state, command, heard), OrderCopy.key(heard.id), command=command
+            )
         if isinstance(data, ChargeState):
             news = charge_news(data)
             return self.decide(lambda state: settlement.charge_heard(state, news), Order.key(news.order_id))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import anyio
 import pytest
+from httpx2 import Response
 from tests.http.conftest import PASSWORD, Client, Json, Publish, Visit, browsing, field_of
 from tests.http.contract import Contract
 
@@ -17,6 +19,8 @@ from ticketkit.domain.tickets import Listing
 from ticketkit.ids import new_id
 from ticketkit.marketplace import Marketplace
 from ticketkit.memory import VirtualClock
+
+Patience: TypeAlias = Callable[[Awaitable[Response]], Awaitable[Response]]
 
 
 async def test_an_order_of_one_ticket_locks_it(buyer: Client, publish: Publish, market: Marketplace) -> None:
@@ -342,3 +346,25 @@ async def test_nothing_is_ordered_while_sales_are_paused(seller: Client, buyer: 
     assert (order.status_code, order.json()["code"]) == (409, "sales_paused")
     assert (await seller.post(f"/api/events/{event['id']}/resume")).json()["paused"] is False
     assert (await buyer.post("/api/orders", json={"ticketId": ticket["id"]})).status_code == 201
+
+
+async def test_a_cancelled_live_event_gives_everybody_their_money_back(
+    seller: Client, buyer: Client, publish: Publish, patiently: Patience, market: Marketplace
+) -> None:
+    event = (
+        await seller.post("/api/events", json={"name": "Rent", "venue": "Here", "startsAt": "2026-06-02T00:00:00Z"})
+    ).json()
+    ticket = await publish(eventId=event["id"])
+    order = (await buyer.post("/api/orders", json={"ticketId": ticket["id"]})).json()
+    charge = await patiently(buyer.post("/api/payments", json={"orderId": order["id"], "token": "tok_visa"}))
+    refused = await buyer.post(f"/api/events/{event['id']}/cancel")
+    assert (refused.status_code, refused.json()["code"]) == (403, "not_the_owner")
+    assert (await seller.post(f"/api/events/{event['id']}/cancel")).json()["status"] == "cancelled"
+    await market.clock.advance(seconds=10)
+    paid = (await buyer.get(f"/api/payments/{charge.json()['id']}")).json()
+    assert (paid["refunded"], paid["refunds"][0]["reason"]) == (19.99, "The live event is cancelled.")
+    now = (await buyer.get(f"/api/orders/{order['id']}")).json()
+    assert (now["status"], now["reason"]) == ("completed", "event_cancelled")
+    assert (await buyer.get(f"/api/tickets/{ticket['id']}")).json()["status"] == "withdrawn"
+    again = await seller.post(f"/api/events/{event['id']}/cancel")
+    assert (again.status_code, again.json()["code"]) == (409, "already_cancelled")

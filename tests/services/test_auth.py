@@ -14,7 +14,7 @@ from tests.services.stage import Stage
 
 from ticketkit.domain.decision import Changes, Keys
 from ticketkit.domain.entities import User
-from ticketkit.domain.errors import Conflict, InvalidInput
+from ticketkit.domain.errors import Conflict, InvalidInput, NotFound
 from ticketkit.marketplace import Marketplace
 from ticketkit.runtime.config import Config
 from ticketkit.services.auth import SignedIn
@@ -223,3 +223,52 @@ async def test_auth_itself_knows_after_a_restart_who_signed_out_before() -> None
         await auth.auth.sign_out(me(signed_in))
     async with alone(stage, "auth") as auth:
         assert await who(auth, signed_in.token) is None
+
+
+# --- roles ---
+
+
+async def test_a_role_is_in_the_next_token(market: Marketplace) -> None:
+    signed_in = await market.auth.sign_up("olga@example.com", PASSWORD)
+    given = await market.auth.give_role("Olga@example.com", "operator")
+    assert given.roles == ("operator",)
+    assert (await who(market, signed_in.token)) == Principal(given.id, (), signed_in.session.id)
+    renewed = await market.auth.renew(me(signed_in))
+    assert renewed is not None
+    again = await market.auth.sign_in("olga@example.com", PASSWORD)
+    for fresh in (renewed, again):
+        found = await who(market, fresh.token)
+        assert found is not None
+        assert found.roles == ("operator",)
+    assert await market.auth.with_role("operator") == (given,)
+
+
+async def test_who_loses_a_role_is_signed_out_everywhere_and_nobody_else_is(market: Marketplace) -> None:
+    first = await market.auth.sign_up("olga@example.com", PASSWORD, roles=("operator", "press"))
+    second = await market.auth.sign_in("olga@example.com", PASSWORD)
+    other = await market.auth.sign_up("otto@example.com", PASSWORD, roles=("operator",))
+    taken = await market.auth.take_role("olga@example.com", "operator")
+    assert taken.roles == ("press",)
+    await market.clock.advance(seconds=1)
+    assert [await who(market, one.token) for one in (first, second)] == [None, None]
+    assert await market.auth.renew(me(first)) is None
+    assert await who(market, other.token) == Principal(other.user.id, ("operator",), other.session.id)
+    assert [user.email for user in await market.auth.with_role("operator")] == ["otto@example.com"]
+    back = await who(market, (await market.auth.sign_in("olga@example.com", PASSWORD)).token)
+    assert back is not None
+    assert back.roles == ("press",)
+
+
+async def test_taking_a_role_again_signs_out_who_is_left(market: Marketplace) -> None:
+    await market.auth.sign_up("olga@example.com", PASSWORD)
+    await market.auth.take_role("olga@example.com", "operator")
+    signed_in = await market.auth.sign_in("olga@example.com", PASSWORD)
+    assert await market.auth.sign_out_everywhere(signed_in.user.id) == 1
+    assert await market.auth.sign_out_everywhere(signed_in.user.id) == 0
+
+
+async def test_a_role_needs_an_account(market: Marketplace) -> None:
+    for change in (market.auth.give_role, market.auth.take_role):
+        with pytest.raises(NotFound) as refused:
+            await change("nobody@example.com", "operator")
+        assert refused.value.code == "user_not_found"

@@ -1,24 +1,29 @@
-"""Operations: locks are listed and released; what is being paid is left alone."""
+"""Operations: locks are listed and released; a cancelled live event gives everybody their money back, once."""
 
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
+from tests.services.books import check
 from tests.services.shop import Shop
 from tests.services.stage import Stage
 
-from ticketkit.domain.entities import CancelReason, ChargeStatus, OrderStatus, TicketStatus
+from ticketkit.backends.storage import TicketQuery
+from ticketkit.domain.entities import CancelReason, ChargeStatus, LiveEventStatus, OrderStatus, TicketStatus
 from ticketkit.domain.errors import NotFound, OrderClosed
+from ticketkit.domain.policy import OnRefund, Policy
 from ticketkit.runtime.runtime import NotRunning
+from ticketkit.services.comparison import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from ticketkit.domain.entities import Order
+    from ticketkit.domain.entities import Charge, LiveEvent, Order
 
 
 @asynccontextmanager
@@ -105,5 +110,240 @@ async def test_operations_are_where_the_inventory_is() -> None:
             else:
                 with pytest.raises(NotRunning, match="the inventory is elsewhere"):
                     _ = market.operations
+    market = stage.market()
     with pytest.raises(NotRunning, match="not running"):
         _ = market.operations
+
+
+# --- a live event is cancelled, and everybody gets their money back ---
+
+
+async def gig(shop: Shop) -> LiveEvent:
+    start = shop.clock.now() + timedelta(days=30)
+    return await shop.market.tickets.announce("promoter", name="Hamlet", venue="Globe", starts_at=start)
+
+
+async def bought(shop: Shop, event: LiveEvent, *prices: str, buyer: str = "buyer") -> tuple[Order, Charge]:
+    order = await ordered(shop, event, *prices, buyer=buyer)
+    return order, await shop.pay(order)
+
+
+async def ordered(shop: Shop, event: LiveEvent, *prices: str, buyer: str = "buyer") -> Order:
+    tickets = await shop.tickets(*prices, event_id=event.id)
+    placed = await shop.market.orders.place(buyer, [ticket.id for ticket in tickets])
+    await shop.clock.settle()
+    return placed.order
+
+
+async def statuses(shop: Shop, event: LiveEvent) -> set[str]:
+    found = await shop.market.tickets.find(TicketQuery(event_id=event.id, limit=1000))
+    return {ticket.status.value for ticket in found.items}
+
+
+async def test_a_cancellation_says_first_what_it_would_do_and_writes_nothing(shop: Shop) -> None:
+    event, other = await gig(shop), await gig(shop)
+    await bought(shop, event, "10", "20", buyer="ada")
+    _, charge = await bought(shop, event, "30", buyer="bob")
+    await shop.refund(charge, "5")
+    await ordered(shop, event, "40", buyer="cem")
+    await shop.tickets("50", "60", "70", event_id=event.id)
+    await bought(shop, other, "80", buyer="dia")
+    paying = await ordered(shop, event, "90", buyer="eve")
+    commits = (await shop.inventory.totals()).by_status
+    async with pinned(shop, paying):
+        found = await shop.market.operations.cancellation(event.id)
+        assert (found.for_sale, found.open_orders, found.being_paid, found.to_refund) == (3, 1, 1, 2)
+        assert [str(amount) for amount in found.amounts] == ["60.00 USD"]
+        assert (found.live_event, found.over) == (event, False)
+    assert (await shop.inventory.totals()).by_status["live_event", "cancelled"] == 0
+    assert (await shop.inventory.totals()).by_status["ticket", "available"] == commits["ticket", "available"]
+    with pytest.raises(NotFound):
+        await shop.market.operations.cancellation("nothing")
+
+
+async def test_everybody_gets_their_money_back_and_nothing_stays_for_sale(shop: Shop) -> None:
+    event, other = await gig(shop), await gig(shop)
+    paid = [await bought(shop, event, "10", "20.50", buyer=buyer) for buyer in ("ada", "bob")]
+    _, partly = paid[1]
+    await shop.refund(partly, "5")
+    unpaid = await ordered(shop, event, "40", buyer="cem")
+    acting = await ordered(shop, event, "45", buyer="fay")
+    charge = await shop.pay(acting, "tok_threeDSecure")
+    await shop.tickets("50", "60", event_id=event.id)
+    _, elsewhere = await bought(shop, other, "80", buyer="dia")
+    steps: list[tuple[int, int]] = []
+    done = await shop.market.operations.cancel(event.id, actor="olga", on_step=lambda *step: steps.append(step))
+    assert (done.for_sale, done.open_orders, done.being_paid, done.to_refund) == (2, 2, 0, 2)
+    assert ([str(amount) for amount in done.amounts], steps[-1]) == (["61.00 USD"], (6, 6))
+    await shop.clock.advance(seconds=10)
+    for order, charge_of in paid:
+        now = await shop.order_now(order)
+        assert (now.status, now.reason, now.released) == (OrderStatus.COMPLETED, CancelReason.EVENT_CANCELLED, True)
+        assert shop.booked(charge_of).refunded == 3050
+        with pytest.raises(OrderClosed, match="Only a paid order has passes"):
+            await shop.market.orders.passes(order.buyer_id, order.id)
+    _, refunds = await shop.market.payments.get("bob", partly.id)
+    assert [(refund.amount.minor, refund.reason) for refund in refunds] == [
+        (500, ""),
+        (2550, "The live event is cancelled."),
+    ]
+    for order in (unpaid, acting):
+        now = await shop.order_now(order)
+        assert (now.status, now.reason) == (OrderStatus.CANCELLED, CancelReason.EVENT_CANCELLED)
+    assert shop.booked(charge).captured == 0
+    assert shop.booked(elsewhere).refunded == 0
+    assert await statuses(shop, event) == {"withdrawn"}
+    assert await statuses(shop, other) == {"sold"}
+
+
+async def test_cancelled_again_and_again_it_is_cancelled_once(shop: Shop) -> None:
+    event = await gig(shop)
+    _, charge = await bought(shop, event, "30")
+    for _ in range(2):
+        await shop.market.operations.cancel(event.id, actor="olga")
+        await shop.clock.advance(minutes=2)
+    again = await shop.market.operations.cancel(event.id, actor="olga")
+    assert again.over
+    assert again.live_event.status is LiveEventStatus.CANCELLED
+    assert (await shop.market.operations.cancellation(event.id)).over
+    assert len((await shop.charge_now(charge)).refund_ids) == 1
+    assert shop.booked(charge).refunded == 3000
+
+
+async def test_one_that_was_cancelled_without_refunds_is_finished_by_orders_at_once(shop: Shop) -> None:
+    event = await gig(shop)
+    order, charge = await bought(shop, event, "30")
+    await shop.tickets("50", event_id=event.id)
+    await shop.market.tickets.call_off(event.id, owner_id="promoter")
+    await shop.clock.advance(seconds=5)
+    assert (await shop.order_now(order)).released
+    assert shop.booked(charge).refunded == 3000
+    assert await statuses(shop, event) == {"withdrawn"}
+
+
+async def test_an_order_that_is_being_paid_is_refunded_when_its_money_was_taken(shop: Shop) -> None:
+    event = await gig(shop)
+    orders = [await ordered(shop, event, "30", buyer=buyer) for buyer in ("ada", "bob")]
+    async with pinned(shop, *orders):
+        done = await shop.market.operations.cancel(event.id, actor="olga")
+        assert (done.being_paid, done.to_refund) == (2, 0)
+        assert [(await shop.order_now(order)).status for order in orders] == [OrderStatus.AWAITING_PAYMENT] * 2
+    await shop.clock.advance(seconds=10)
+    for order in orders:
+        [charge] = await shop.charges(order)
+        assert (await shop.order_now(order)).reason is CancelReason.EVENT_CANCELLED
+        assert (shop.booked(charge).captured, shop.booked(charge).refunded) == (3000, 3000)
+    assert await statuses(shop, event) == {"withdrawn"}
+
+
+async def test_nobody_is_charged_whose_charge_is_authorized_after_the_cancellation(shop: Shop) -> None:
+    event = await gig(shop)
+    order = await ordered(shop, event, "30")
+    shop.provider.faults.slow(5)
+    async with anyio.create_task_group() as group:
+        group.start_soon(partial(shop.market.payments.pay, "buyer", order.id, token="tok_visa"))
+        await shop.clock.advance(seconds=7)  # prepared, and being authorized
+        await shop.market.tickets.call_off(event.id, owner_id=None)
+        shop.provider.faults.slow(0)
+        await shop.clock.advance(seconds=20)
+    [charge] = await shop.charges(order)
+    assert (await shop.order_now(order)).reason is CancelReason.EVENT_CANCELLED
+    assert shop.booked(charge).captured == 0
+
+
+@pytest.mark.parametrize("market_options", [{"policy": Policy(on_refund=policy)} for policy in OnRefund])
+async def test_tickets_stay_off_the_market_whatever_a_refund_does_elsewhere(shop: Shop) -> None:
+    event = await gig(shop)
+    _, charge = await bought(shop, event, "30")
+    await shop.market.operations.cancel(event.id, actor="olga")
+    await shop.clock.advance(minutes=5)
+    assert (await shop.charge_now(charge)).given_back == 3000
+    assert await statuses(shop, event) == {"withdrawn"}
+
+
+async def test_what_is_for_another_live_event_stays_with_its_buyer(shop: Shop) -> None:
+    event, other = await gig(shop), await gig(shop)
+    tickets = [*await shop.tickets("30", event_id=event.id), *await shop.tickets("45", event_id=other.id)]
+    order = (await shop.market.orders.place("buyer", [ticket.id for ticket in tickets])).order
+    await shop.clock.settle()
+    charge = await shop.pay(order)
+    found = await shop.market.operations.cancellation(event.id)
+    assert [str(amount) for amount in found.amounts] == ["30.00 USD"]
+    await shop.market.operations.cancel(event.id, actor="olga")
+    await shop.clock.advance(seconds=10)
+    assert (await shop.charge_now(charge)).given_back == 3000
+    assert set(await shop.market.orders.passes("buyer", order.id)) == {tickets[1].id}
+    await shop.market.operations.cancel(other.id, actor="olga")
+    await shop.clock.advance(seconds=10)
+    assert (await shop.charge_now(charge)).given_back == 7500
+    assert await statuses(shop, event) == await statuses(shop, other) == {"withdrawn"}
+
+
+async def test_a_refund_that_the_provider_refuses_is_somebodys_business_until_it_is_given_back(shop: Shop) -> None:
+    event = await gig(shop)
+    _, charge = await bought(shop, event, "30")
+    shop.provider.faults.decline("refund", code="insufficient_balance")
+    await shop.market.operations.cancel(event.id, actor="olga")
+    await shop.clock.advance(minutes=2)
+    [finding] = shop.market.payments.to_repair
+    assert (finding.trouble, finding.charge_id) == (Trouble.REFUND_REFUSED, charge.id)
+    assert finding.what == (
+        "The live event of its order is cancelled, and the refund of 30.00 USD was refused (insufficient_balance)."
+    )
+    await shop.refund(charge)
+    await shop.clock.advance(minutes=2)
+    assert shop.market.payments.to_repair == ()
+    assert shop.booked(charge).refunded == 3000
+
+
+@pytest.mark.parametrize("lost", ["refund", "none"])
+async def test_each_refund_is_given_once_though_answers_are_lost(shop: Shop, lost: str) -> None:
+    event = await gig(shop)
+    charges = [(await bought(shop, event, "30", buyer=buyer))[1] for buyer in ("ada", "bob", "cem")]
+    if lost == "refund":
+        shop.provider.faults.time_out_after_effect("refund", times=3)
+    else:
+        shop.provider.faults.unavailable(5)
+    await shop.market.operations.cancel(event.id, actor="olga")
+    await shop.clock.advance(minutes=3)
+    assert [shop.booked(charge).refunded for charge in charges] == [3000] * 3
+    assert len(shop.provider.books().refunds) == 3
+
+
+@pytest.mark.parametrize("stop_after", [False, True], ids=["before the commit", "after the commit"])
+@pytest.mark.parametrize("where", ["stage:market", "stage:money"])
+async def test_a_crash_at_any_commit_of_a_cancellation_loses_no_refund_and_doubles_none(
+    where: str, *, stop_after: bool
+) -> None:
+    number = 0
+    while True:
+        number += 1
+        stage = Stage()
+        options = {"payment_storage": "stage:money", "bus": "stage:bus"}
+        storage = stage.storage(where.partition(":")[2])
+        async with stage.market(drain=0, **options) as market:
+            shop = Shop(market)
+            event = await gig(shop)
+            charges = [(await bought(shop, event, "30", buyer=buyer))[1] for buyer in ("ada", "bob")]
+            await shop.refund(charges[0], "10")
+            await ordered(shop, event, "40", buyer="cem")
+            await shop.tickets("50", event_id=event.id)
+            storage.stop_at, storage.stop_after = storage.commits + number, stop_after
+            async with anyio.create_task_group() as group:
+                group.start_soon(partial(market.operations.cancel, event.id, actor="olga"))
+                await stage.clock.advance(seconds=5)
+                group.cancel_scope.cancel()
+        stopped = storage.stopped.is_set()
+        storage.go_on()
+        async with stage.market(**options) as market:
+            shop = Shop(market)
+            if (await market.tickets.live_event(event.id)).status is LiveEventStatus.SCHEDULED:
+                await market.operations.cancel(event.id, actor="olga")
+            await stage.clock.advance(minutes=3)
+            assert [shop.booked(charge).refunded for charge in charges] == [3000] * 2
+            assert await statuses(shop, event) == {"withdrawn"}
+            assert (await market.operations.cancellation(event.id)).over
+            await check(shop.inventory, shop.payments, stage.provider.books())
+        if not stopped:
+            break
+    assert number > 3

@@ -56,6 +56,10 @@ class Auth(Service[auth.Auth]):
     sign_up = waited(auth.Auth.sign_up)
     sign_in = waited(auth.Auth.sign_in)
     sign_out = waited(auth.Auth.sign_out)
+    give_role = waited(auth.Auth.give_role)
+    take_role = waited(auth.Auth.take_role)
+    sign_out_everywhere = waited(auth.Auth.sign_out_everywhere)
+    with_role = waited(auth.Auth.with_role)
     renew = waited(auth.Auth.renew)
     user = waited(auth.Auth.user)
     find = waited(auth.Auth.find)
@@ -98,6 +102,8 @@ class Operations(Service[operations.Operations]):
 
     locks = waited(operations.Operations.locks)
     release = waited(operations.Operations.release)
+    cancellation = waited(operations.Operations.cancellation)
+    cancel = waited(operations.Operations.cancel)
 
 
 class Payments(Service[payments.Payments]):

@@ -15,9 +15,12 @@ COMMANDS: Final = {
     "events": "ticketkit.cli.events:events",
     "import": "ticketkit.cli.importing:import_",
     "keys": "ticketkit.cli.keys:keys",
+    "locks": "ticketkit.cli.locks:locks",
     "new-plugin": "ticketkit.cli.new_plugin:new_plugin",
+    "operators": "ticketkit.cli.operators:operators",
     "plugins": "ticketkit.cli.plugins:plugins",
     "reconcile": "ticketkit.cli.reconcile:reconcile",
+    "sales": "ticketkit.cli.sales:sales",
     "serve": "ticketkit.cli.serve:serve",
 }
 """ticketkit's own commands: name → module and attribute."""

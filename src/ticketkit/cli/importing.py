@@ -153,18 +153,10 @@ async def _import(
 
 
 async def _seller(storage: Any, commands: Any, email: str, *, create: bool) -> tuple[User, str | None]:
-    from datetime import timedelta
-
-    from ticketkit.backends.clock import SystemClock
+    from ticketkit.cli.boundaries import accounts
     from ticketkit.domain.errors import NotFound
-    from ticketkit.ids import new_id
-    from ticketkit.services.auth import Auth
-    from ticketkit.services.passwords import Passwords
-    from ticketkit.services.tokens import Keys, Minter
 
-    # The session that a sign-up begins is of no use here, so its token may be signed by a key that is thrown away.
-    minter = Minter(Keys.generate(new_id()), SystemClock(), lifetime=timedelta(minutes=1))
-    auth = Auth(storage, commands, passwords=Passwords(), minter=minter, lifetime=timedelta(minutes=1))
+    auth = accounts(storage, commands)
     if (user := await auth.find(email)) is not None:
         return user, None
     if not create:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ticketkit.domain.decision import Changes, Command, Fact, Need, State
 from ticketkit.domain.entities import Email, Session, User, key_of
-from ticketkit.domain.errors import Conflict
+from ticketkit.domain.errors import Conflict, InvalidInput
 
 if TYPE_CHECKING:
     from datetime import timedelta
+
+ROLE: Final = re.compile("[a-z][a-z0-9_-]{0,39}")
+"""What names a role."""
 
 
 def email_id(email: str) -> str:
@@ -70,6 +74,37 @@ def sign_out(state: State, session_id: str) -> Changes:
         return Changes()
     session = replace(session, revoked_at=state.now)
     return Changes(put=(session,), facts=(Fact("session.revoked", key_of(session)),), answer=(session,))
+
+
+def give_role(state: State, user_id: str, role: str) -> Changes:
+    """Give a user a role; void when they have it. Their tokens have it when they are renewed.
+
+    Raises:
+        NotFound: There is no such user.
+        InvalidInput: It is no name of a role.
+    """
+    user = state.require(User, user_id)
+    if not ROLE.fullmatch(role):
+        msg = "A role is 1 to 40 small letters, digits, - and _, a letter first."
+        raise InvalidInput(msg, code="bad_role", field="role")
+    return _with_roles(user, user.roles if role in user.roles else (*user.roles, role))
+
+
+def take_role(state: State, user_id: str, role: str) -> Changes:
+    """Take a role from a user; void when they have it not. Tokens that they have keep it, until they are refused.
+
+    Raises:
+        NotFound: There is no such user.
+    """
+    user = state.require(User, user_id)
+    return _with_roles(user, tuple(one for one in user.roles if one != role))
+
+
+def _with_roles(user: User, roles: tuple[str, ...]) -> Changes:
+    if roles == user.roles:
+        return Changes(answer=(user,))
+    user = replace(user, roles=roles)
+    return Changes(put=(user,), facts=(Fact("user.updated", key_of(user)),), answer=(user,))
 
 
 def _session(state: State, id: str, user_id: str, lifetime: timedelta) -> Session:

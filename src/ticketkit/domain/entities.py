@@ -249,11 +249,15 @@ class Order(Kept):
     """A buyer's claim on 1..n tickets, all or none.
 
     Attributes:
-        lines: Tickets first, then fees and taxes; one currency.
+        reason: Why it was cancelled. Of a completed one: `event_cancelled` when tickets of it, or all, are void since
+            their live event is cancelled.
+        lines: Tickets first, then fees and taxes; one currency. Those that are void are gone, as long as others are
+            left.
         expires_at: End of the lock while the order is `created`.
         placed_until: `expires_at` as it was when the order was placed; extensions count from it.
         prolonged: How often its buyer asked for more time; see `asked_until`.
-        released: Whether a full refund of the completed order freed its tickets: it has none of them any more.
+        released: Whether the completed order has none of its tickets any more: a full refund freed them, or their live
+            events are cancelled.
         charge_id: The charge that pins (`awaiting_payment`) or paid (`completed`) it.
         seen: Newest version of each charge that was heard of, so that a late event is void.
     """
@@ -387,6 +391,7 @@ class OrderCopy(Kept):
     """What payments knows of an order, from its events alone.
 
     Attributes:
+        total: What the order costs; nothing, when all of a paid one is void since its live events are cancelled.
         order_version: Version of the order that this is a copy of; older ones are ignored.
         charge_id: The charge that pins the order, as orders said.
         sellers: Who listed its tickets, each once; empty when the event did not say.

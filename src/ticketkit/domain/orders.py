@@ -31,7 +31,7 @@ from ticketkit.domain.errors import Conflict, InvalidInput, InvalidMoney, LimitR
 from ticketkit.domain.tickets import unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
 
     from ticketkit.domain.policy import Policy
@@ -229,18 +229,63 @@ def closed(order: Order) -> OrderClosed:
     return OrderClosed(sentence, code=code, order_id=order.id, status=order.status.value)
 
 
-def cancelled(state: State, order: Order, reason: CancelReason) -> Changes | Need:
-    """The changes that cancel an order for a reason: tickets free, holds lifted."""
-    return _cancelled(state, order, reason)
+def void(state: State, order_id: str) -> Changes | Need:
+    """Take from an order the tickets whose live event is cancelled; they are withdrawn in the same commit.
+
+    An order that nobody pays yet is cancelled. A paid one stays completed, and its reason tells payments to give back
+    all of it when no ticket is left (it is `released`), else the difference to the total of the lines that stay.
+    Void for an order that is being paid, since its payment decides (see `completed`), and for one that has none.
+    """
+    order = state.get(Order, order_id)
+    if order is None:
+        return Changes()
+    if need := state.missing(order_keys(order), shared=event_keys(order)):
+        return need
+    off = called_off(state, order)
+    if not off or order.released or order.status in (OrderStatus.CANCELLED, OrderStatus.AWAITING_PAYMENT):
+        return Changes(answer=(order,))
+    draft = _Draft(state, off)
+    if order.status is OrderStatus.CREATED:
+        draft.cancel(order, CancelReason.EVENT_CANCELLED)
+    else:
+        draft.void(order)
+    return draft.changes(answer=draft.order(order.id))
+
+
+def event_keys(order: Order) -> tuple[Key, ...]:
+    """The live events of an order's tickets."""
+    return tuple(LiveEvent.key(id) for id in sorted({line.event_id for line in _ticket_lines(order) if line.event_id}))
+
+
+def called_off(state: State, order: Order) -> frozenset[str]:
+    """Those live events of an order that are cancelled; their keys are held."""
+    found = (state.get(LiveEvent, key.id) for key in event_keys(order))
+    return frozenset(event.id for event in found if event is not None and event.status is LiveEventStatus.CANCELLED)
+
+
+def without(order: Order, event_ids: Collection[str]) -> tuple[Line, ...]:
+    """The lines of an order that stay when live events are cancelled: none when no ticket is left."""
+    gone = {line.ticket_id for line in _ticket_lines(order) if line.event_id in event_ids}
+    left = tuple(line for line in order.lines if line.ticket_id is None or line.ticket_id not in gone)
+    return left if any(line.kind is LineKind.TICKET for line in left) else ()
+
+
+def cancelled(state: State, order: Order, reason: CancelReason, *, off: frozenset[str] = frozenset()) -> Changes | Need:
+    """The changes that cancel an order for a reason: tickets free, or withdrawn if their live event is `off`."""
+    return _cancelled(state, order, reason, off)
 
 
 def completed(state: State, order: Order, *, released: bool = False) -> Changes | Need:
-    """The changes that complete an order: tickets sold (or `released`, when it is refunded already), holds lifted."""
-    if need := state.missing(order_keys(order)):
+    """The changes that complete an order: tickets sold (or `released`, when it is refunded already), holds lifted.
+
+    Tickets of a live event that was cancelled while they were paid are void in the same commit, see `void`.
+    """
+    if need := state.missing(order_keys(order), shared=event_keys(order)):
         return need
-    draft = _Draft(state)
+    draft = _Draft(state, called_off(state, order))
     draft.sell(order)
-    if released:
+    draft.void(draft.order(order.id))
+    if released and not draft.order(order.id).released:
         draft.release(draft.order(order.id))
     return draft.changes(answer=draft.order(order.id))
 
@@ -268,10 +313,10 @@ def holds_all(state: State, order: Order) -> bool:
     return True
 
 
-def _cancelled(state: State, order: Order, reason: CancelReason) -> Changes | Need:
+def _cancelled(state: State, order: Order, reason: CancelReason, off: frozenset[str] = frozenset()) -> Changes | Need:
     if need := state.missing(order_keys(order)):
         return need
-    draft = _Draft(state)
+    draft = _Draft(state, off)
     draft.cancel(order, reason)
     return draft.changes(answer=draft.order(order.id))
 
@@ -396,10 +441,15 @@ def _line(ticket: Ticket) -> Line:
 
 
 class _Draft:
-    """Collects changes of several orders that may touch the same tickets and holds."""
+    """Collects changes of several orders that may touch the same tickets and holds.
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    Args:
+        state: Holds them.
+        off: Cancelled live events: what would be free of their tickets is withdrawn.
+    """
+
+    def __init__(self, state: State, off: frozenset[str] = frozenset()) -> None:
+        self._state, self._off = state, off
         self._tickets: dict[str, Ticket] = {}
         self._orders: dict[str, Order] = {}
         self._holds: dict[str, Holds] = {}
@@ -438,14 +488,17 @@ class _Draft:
         self._lift(order, order.ticket_ids)
 
     def release(self, order: Order) -> None:
-        fact = "order.updated" if key_of(order) not in self._facts else self._facts[key_of(order)].name
-        self._put_order(replace(order, released=True), fact)
-        for id in order.ticket_ids:
-            ticket = self._ticket(id)
-            if ticket.status is TicketStatus.SOLD and ticket.order_id == order.id:
-                self._put_ticket(
-                    replace(ticket, status=TicketStatus.AVAILABLE, order_id=None, admitted_at=None), "ticket.released"
-                )
+        self._put_order(replace(order, released=True), self._fact(order))
+        self._take_back(order, order.ticket_ids)
+
+    def void(self, order: Order) -> None:
+        gone = [line.ticket_id for line in _ticket_lines(order) if line.event_id in self._off and line.ticket_id]
+        if not gone:
+            return
+        left = without(order, self._off)
+        changed = replace(order, lines=left or order.lines, released=not left, reason=CancelReason.EVENT_CANCELLED)
+        self._put_order(changed, self._fact(order))
+        self._take_back(order, gone)
 
     def changes(self, *, answer: Order, tickets: bool = False) -> Changes:
         of_order = tuple(self._ticket(id) for id in answer.ticket_ids) if tickets else ()
@@ -459,8 +512,21 @@ class _Draft:
         for id in ticket_ids:
             ticket = self._ticket(id)
             if ticket.status is TicketStatus.LOCKED and ticket.order_id == order.id:
-                self._put_ticket(replace(ticket, status=TicketStatus.AVAILABLE, order_id=None), "ticket.unlocked")
+                self._open_up(ticket, "ticket.unlocked")
         self._lift(order, ticket_ids)
+
+    def _take_back(self, order: Order, ticket_ids: Iterable[str]) -> None:
+        for id in ticket_ids:
+            ticket = self._ticket(id)
+            if ticket.status is TicketStatus.SOLD and ticket.order_id == order.id:
+                self._open_up(ticket, "ticket.released")
+
+    def _open_up(self, ticket: Ticket, fact: str) -> None:
+        if ticket.event_id in self._off:
+            self._put_ticket(replace(ticket, status=TicketStatus.WITHDRAWN, order_id=None), "ticket.withdrawn")
+        else:
+            free = replace(ticket, status=TicketStatus.AVAILABLE, order_id=None, admitted_at=None)
+            self._put_ticket(free, fact)
 
     def _lift(self, order: Order, ticket_ids: Iterable[str]) -> None:
         gone = set(ticket_ids)
@@ -478,6 +544,11 @@ class _Draft:
         id = holds_id(order.buyer_id, event_id)
         return self._holds.get(id) or self._state.get(Holds, id) or Holds(id=id)
 
+    def _fact(self, order: Order) -> str:
+        """What is told of an order whose tickets are taken back: what this draft tells already, or that it changed."""
+        told = self._facts.get(key_of(order))
+        return "order.updated" if told is None else told.name
+
     def _put_order(self, order: Order, name: str) -> None:
         self._orders[order.id] = order
         self._facts[key_of(order)] = Fact(name, key_of(order))
@@ -487,9 +558,12 @@ class _Draft:
         self._facts[key_of(ticket)] = Fact(name, key_of(ticket))
 
 
+def _ticket_lines(order: Order) -> list[Line]:
+    return [line for line in order.lines if line.kind is LineKind.TICKET]
+
+
 def _per_event(order: Order) -> dict[str | None, int]:
     counts: dict[str | None, int] = {}
-    for line in order.lines:
-        if line.kind is LineKind.TICKET:
-            counts[line.event_id] = counts.get(line.event_id, 0) + 1
+    for line in _ticket_lines(order):
+        counts[line.event_id] = counts.get(line.event_id, 0) + 1
     return counts

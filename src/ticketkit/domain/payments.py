@@ -47,6 +47,7 @@ class OrderNews:
     Attributes:
         sellers: Who listed its tickets, each once; empty when the event does not say.
         on_decline: What a declined payment does to it.
+        released: Whether it has none of its tickets any more, though it is completed.
     """
 
     id: str
@@ -59,6 +60,7 @@ class OrderNews:
     version: int
     sellers: tuple[str, ...] = ()
     on_decline: OnDecline = OnDecline.CANCEL
+    released: bool = False
 
 
 def order_heard(state: State, news: OrderNews) -> Changes | Need:

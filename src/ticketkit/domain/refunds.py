@@ -8,16 +8,31 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from ticketkit.domain import payments
 from ticketkit.domain.decision import Changes, Command, Fact, Need, State
-from ticketkit.domain.entities import Charge, ChargeStatus, OrderCopy, Refund, RefundStatus, key_of
+from ticketkit.domain.entities import (
+    CancelReason,
+    Charge,
+    ChargeStatus,
+    OrderCopy,
+    OrderStatus,
+    Refund,
+    RefundStatus,
+    key_of,
+)
 from ticketkit.domain.errors import ChargeClosed, Conflict, Forbidden, InvalidMoney, NotFound
 from ticketkit.domain.money import Money
 from ticketkit.domain.payments import PATIENCE
 
 if TYPE_CHECKING:
     from datetime import timedelta
+
+    from ticketkit.domain.payments import OrderNews
+
+CALLED_OFF: Final = "The live event is cancelled."
+"""Why money is given back, for people."""
 
 
 def begin(
@@ -103,17 +118,56 @@ def give_back(state: State, command: Command, charge_id: str) -> Changes | Need:
     return Changes(put=(back, charge), facts=(Fact("refund.created", key_of(back)),), answer=(back, charge))
 
 
+def order_heard(state: State, command: Command, news: OrderNews) -> Changes | Need:
+    """`ticketkit.domain.payments.order_heard`; and what a paid order is owed whose live event is cancelled.
+
+    The refund is begun in the commit that keeps the news, and news are kept once: so it is begun once, whatever comes
+    twice, late or in another order. It is of what was void with these news, and at most of what is left of the charge:
+    what was given back before, or is under way, counts. Its id is the command's first fresh one.
+    """
+    old = state.get(OrderCopy, news.id)
+    changes = payments.order_heard(state, news)
+    if isinstance(changes, Need) or not changes.put or not _void(news) or news.charge_id is None:
+        return changes
+    if need := state.missing((Charge.key(news.charge_id),)):
+        return need
+    charge = state.get(Charge, news.charge_id)
+    if charge is None or charge.status is not ChargeStatus.COMPLETED:
+        return changes
+    costs = 0 if news.released else news.total.minor
+    copies = tuple(
+        replace(one, total=replace(one.total, minor=costs)) if isinstance(one, OrderCopy) else one
+        for one in changes.put
+    )
+    cost = charge.amount.minor if old is None or not _void(old) else old.total.minor
+    amount = min(cost - costs, charge.amount.minor - charge.refunded)
+    if amount <= 0:
+        return replace(changes, put=copies, answer=copies)
+    back = Refund(
+        id=command.fresh[0],
+        charge_id=charge.id,
+        order_id=news.id,
+        amount=Money(amount, charge.amount.currency),
+        reason=CALLED_OFF,
+        due_at=state.now + PATIENCE,
+        created_at=state.now,
+    )
+    charge = replace(charge, refunded=charge.refunded + amount, refund_ids=(*charge.refund_ids, back.id))
+    put = (*copies, back, charge)
+    return Changes(put=put, facts=(*changes.facts, Fact("refund.created", key_of(back))), answer=put)
+
+
 def refunded(state: State, refund_id: str, *, reference: str) -> Changes | Need:
     """The provider gave the money back."""
     old = state.require(Refund, refund_id)
     if old.status is not RefundStatus.CREATED:
         return Changes(answer=(old,))
-    if need := state.missing((Charge.key(old.charge_id),)):
+    if need := state.missing((Charge.key(old.charge_id), OrderCopy.key(old.order_id))):
         return need
     new = replace(old, status=RefundStatus.COMPLETED, reference=reference, due_at=None)
     charge = state.require(Charge, old.charge_id)
     charge = replace(charge, given_back=charge.given_back + old.amount.minor)
-    if charge.status is ChargeStatus.FAILED and charge.given_back >= charge.amount.minor:
+    if charge.given_back >= _owed(charge, state.get(OrderCopy, old.order_id)):
         charge = replace(charge, due_at=None)
     facts = (Fact("refund.completed", key_of(new)), Fact("charge.refunded", key_of(charge)))
     return Changes(put=(new, charge), facts=facts, answer=(new,))
@@ -122,16 +176,17 @@ def refunded(state: State, refund_id: str, *, reference: str) -> Changes | Need:
 def failed(state: State, refund_id: str, *, code: str) -> Changes | Need:
     """The provider refused the refund for good: its amount can be refunded again.
 
-    A failed charge, whose money has to be given back, is looked after until it was: by another refund, or by hand.
+    What has to be given back is looked after until it was, by another refund or by hand: of a failed charge, and of a
+    completed one whose order is void since its live event is cancelled.
     """
     old = state.require(Refund, refund_id)
     if old.status is not RefundStatus.CREATED:
         return Changes(answer=(old,))
-    if need := state.missing((Charge.key(old.charge_id),)):
+    if need := state.missing((Charge.key(old.charge_id), OrderCopy.key(old.order_id))):
         return need
     charge = state.require(Charge, old.charge_id)
     charge = replace(charge, refunded=charge.refunded - old.amount.minor)
-    if charge.status is ChargeStatus.FAILED:
+    if charge.refunded < _owed(charge, state.get(OrderCopy, old.order_id)):
         charge = replace(charge, due_at=state.now + PATIENCE)
     new = replace(old, status=RefundStatus.FAILED, code=code, due_at=None)
     return Changes(put=(new, charge), facts=(Fact("refund.failed", key_of(new)),), answer=(new,))
@@ -178,6 +233,8 @@ def note(state: State, command: Command, charge_id: str, *, given_back: int) -> 
         given_back=charge.given_back + more,
         refund_ids=(*charge.refund_ids, noted.id),
     )
+    if charge.given_back >= charge.amount.minor:
+        charge = replace(charge, due_at=None)
     facts = (Fact("refund.completed", key_of(noted)), Fact("charge.refunded", key_of(charge)))
     return Changes(put=(noted, charge), facts=facts, answer=(noted, charge))
 
@@ -194,6 +251,18 @@ def look_again(state: State, refund_id: str, *, after: timedelta) -> Changes | N
 def sold_all(copy: OrderCopy | None, user_id: str) -> bool:
     """Whether somebody is the seller of all tickets of an order."""
     return copy is not None and copy.sellers == (user_id,)
+
+
+def _void(order: OrderNews | OrderCopy) -> bool:
+    """Whether tickets of a paid order, or all, are void since their live event is cancelled."""
+    return order.status is OrderStatus.COMPLETED and order.reason is CancelReason.EVENT_CANCELLED
+
+
+def _owed(charge: Charge, copy: OrderCopy | None) -> int:
+    """How much of a charge has to be given back in all, minor units."""
+    if charge.status is ChargeStatus.FAILED:
+        return charge.amount.minor
+    return charge.amount.minor - copy.total.minor if copy is not None and _void(copy) else 0
 
 
 def _wanted(amount: Money | Decimal, currency: str) -> Money:

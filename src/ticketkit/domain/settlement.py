@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ticketkit.domain.decision import Changes, Fact, Need, State
 from ticketkit.domain.entities import CancelReason, ChargeStatus, Extension, Order, OrderStatus, key_of
-from ticketkit.domain.orders import cancelled, completed, holds_all, order_keys, refunded, stale
+from ticketkit.domain.orders import called_off, cancelled, completed, event_keys, holds_all, order_keys, refunded, stale
 from ticketkit.domain.policy import OnDecline, OnRefund
 
 if TYPE_CHECKING:
@@ -41,8 +41,9 @@ def charge_heard(state: State, news: ChargeNews) -> Changes | Need:
 
     - `created`, in time: the lock gets the policy's grace, once; `requires_action`: the payment window, once.
     - `authorized`: pins an order that is open, in time, still holds every ticket, and costs what was authorized;
-      an open order for which one of these is not so is cancelled.
-    - `completed` by the pinning charge: the order is completed and its tickets are sold.
+      an open order for which one of these is not so is cancelled, and so is one of a cancelled live event.
+    - `completed` by the pinning charge: the order is completed and its tickets are sold, or void when their live event
+      was cancelled meanwhile.
     - `failed`: the pinning charge cancels the order; a declined one does if the policy says so.
     - `completed` and all given back: the tickets of the order that it paid are for sale again, if the policy says so.
     """
@@ -53,7 +54,8 @@ def charge_heard(state: State, news: ChargeNews) -> Changes | Need:
         return refunded(state, order) if _releases(order, news) else Changes()
     if news.version <= dict(order.seen).get(news.id, 0):
         return Changes()
-    if need := state.missing(order_keys(order)):
+    moves = news.status in (ChargeStatus.AUTHORIZED, ChargeStatus.COMPLETED)
+    if need := state.missing(order_keys(order), shared=event_keys(order) if moves else ()):
         return need
     order = replace(order, seen=tuple({**dict(order.seen), news.id: news.version}.items()))
     changes = _react(state, order, news)
@@ -111,6 +113,8 @@ def _extended(state: State, order: Order, extension: Extension) -> Changes | Non
 def _pinned(state: State, order: Order, news: ChargeNews) -> Changes | Need:
     if stale(order, state.now):
         return cancelled(state, order, CancelReason.EXPIRED)
+    if off := called_off(state, order):
+        return cancelled(state, order, CancelReason.EVENT_CANCELLED, off=off)
     if not holds_all(state, order) or news.amount != order.total:
         return cancelled(state, order, CancelReason.PAYMENT_FAILED)
     order = replace(order, status=OrderStatus.AWAITING_PAYMENT, charge_id=news.id)

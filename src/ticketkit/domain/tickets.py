@@ -91,6 +91,27 @@ def withdraw(state: State, ticket_id: str, *, seller_id: str) -> Changes:
     return Changes(put=(ticket,), facts=(Fact("ticket.withdrawn", key_of(ticket)),), answer=(ticket,))
 
 
+def take_off(state: State, ticket_ids: Sequence[str]) -> Changes | Need:
+    """Withdraw those of the tickets that are `available` for a cancelled live event.
+
+    Args:
+        state: Starts with the tickets; asks for their live events.
+        ticket_ids: Which ones; any number of live events.
+    """
+    tickets = [ticket for id in ticket_ids if (ticket := state.get(Ticket, id)) is not None]
+    event_ids = {ticket.event_id for ticket in tickets if ticket.event_id is not None}
+    if need := state.missing((), shared=(LiveEvent.key(id) for id in event_ids)):
+        return need
+    events = (state.get(LiveEvent, id) for id in event_ids)
+    off = {event.id for event in events if event is not None and event.status is LiveEventStatus.CANCELLED}
+    put = tuple(
+        replace(ticket, status=TicketStatus.WITHDRAWN)
+        for ticket in tickets
+        if ticket.status is TicketStatus.AVAILABLE and ticket.event_id in off
+    )
+    return Changes(put=put, facts=tuple(Fact("ticket.withdrawn", key_of(ticket)) for ticket in put), answer=put)
+
+
 def admit(state: State, ticket_id: str, *, order_id: str, by: str | None) -> Changes | Need:
     """Let the holder of a sold ticket in at the door, once.
 

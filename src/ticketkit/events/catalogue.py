@@ -43,6 +43,12 @@ class UserSignedUp(UserState):
     NAME: ClassVar = "user.signed_up"
 
 
+class UserUpdated(UserState):
+    """The roles of a user changed."""
+
+    NAME: ClassVar = "user.updated"
+
+
 class SessionRevoked(Contract):
     """A session was signed out: its tokens are refused from now on."""
 
@@ -161,8 +167,8 @@ class OrderLine(Shape):
 class OrderState(Contract):
     """The public state of an order.
 
-    `chargeId` is the charge that pins or paid it; `released` says that its tickets were freed by a full refund;
-    `onDecline` says what a declined payment does to it.
+    `chargeId` is the charge that pins or paid it; `released` says that a completed one has none of its tickets any
+    more: a full refund freed them, or their live events are cancelled; `onDecline` says what a declined payment does.
     """
 
     user_id: str
@@ -184,7 +190,10 @@ class OrderCreated(OrderState):
 
 
 class OrderUpdated(OrderState):
-    """A buyer dropped some tickets of an order, or a full refund released those of a completed one."""
+    """A buyer dropped some tickets of an order; a full refund released those of a completed one, or they are void.
+
+    They are void when their live event is cancelled: `reason` says so, and what was paid for them is owed back.
+    """
 
     NAME: ClassVar = "order.updated"
 
@@ -303,6 +312,7 @@ class RefundFailed(RefundState):
 
 CATALOGUE: tuple[type[Contract], ...] = (
     UserSignedUp,
+    UserUpdated,
     SessionRevoked,
     LiveEventCreated,
     LiveEventUpdated,

@@ -79,6 +79,11 @@ async def resume_sales(call: Call[None, None]) -> Response:
     return Json(shapes.live_event(event))
 
 
+async def cancel_live_event(call: Call[None, None]) -> Response:
+    """Cancel a live event."""
+    return Json(shapes.live_event(await call.shop.tickets.call_off(call.id, owner_id=call.owner_id)))
+
+
 async def find_live_event_tickets(call: Call[None, SaleQuery]) -> Response:
     """Tickets for sale of a live event."""
     await call.shop.tickets.live_event(call.id)
@@ -239,6 +244,18 @@ OPERATIONS: Final = (
             errors={403: ("not_the_owner",), 404: ("live_event_not_found",), 409: ("live_event_cancelled",)},
         )
         for word, handler in (("pause", pause_sales), ("resume", resume_sales))
+    ),
+    Operation(
+        method="POST",
+        path="/api/events/{id}/cancel",
+        tag=ServiceName.TICKETS,
+        summary="Cancel a live event",
+        description="For good, by who announced it, or an operator. After the answer, the services withdraw its "
+        "tickets, cancel its open orders, and give everybody who has paid the money back.",
+        handler=cancel_live_event,
+        signed_in=True,
+        answers={200: Answer(what="The live event.", shape=shapes.LiveEvent)},
+        errors={403: ("not_the_owner",), 404: ("live_event_not_found",), 409: ("already_cancelled",)},
     ),
     Operation(
         method="GET",

@@ -57,6 +57,7 @@ log = logging.getLogger(__name__)
 
 COOKIE: Final = "session"
 SWEEP_EVERY: Final = 5.0
+CANCELLATIONS_EVERY: Final = 60.0
 LOOK_EVERY: Final = 5.0
 REVOCATIONS_EVERY: Final = 60.0
 PURGE_EVERY: Final = 600.0
@@ -348,6 +349,7 @@ class Runtime:
             found["orders"] = {
                 **dict.fromkeys(CHARGE_EVENTS, self.orders.handle_charge),
                 "order.expiration_due": self.orders.handle_expiration,
+                "live_event.cancelled": self.operations.handle_live_event,
             }
         if ServiceName.PAYMENTS in self.services:
             found["payments"] = dict.fromkeys(ORDER_EVENTS, self.payments.handle_order)
@@ -363,6 +365,7 @@ class Runtime:
         ]
         if ServiceName.ORDERS in self.services:
             jobs.append(("sweep", self.orders.sweep, partial(clock.sleep, SWEEP_EVERY)))
+            jobs.append(("cancellations", self.operations.finish, self._wait_for_cancellations))
         if ServiceName.EXPIRATION in self.services:
             expiration: Expiration = self._service(ServiceName.EXPIRATION)
             jobs.append(("expiration", expiration.fire, partial(expiration.wait, LOOK_EVERY)))
@@ -371,6 +374,9 @@ class Runtime:
         if ServiceName.AUTH in self.services:
             jobs.append(("revocations", self._republish_revocations, partial(clock.sleep, REVOCATIONS_EVERY)))
         return jobs
+
+    async def _wait_for_cancellations(self) -> None:
+        await first_of(self.operations.nudged, partial(self.clock.sleep, CANCELLATIONS_EVERY))
 
     async def _wait_for_payments(self) -> None:
         await first_of(self.payments.nudged, partial(self.clock.sleep, LOOK_EVERY))

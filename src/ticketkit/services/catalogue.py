@@ -68,7 +68,11 @@ REFUND_EVENTS: Final = ("refund.created", "refund.completed", "refund.failed")
 SERVICES: Final[dict[ServiceName, Service]] = {
     service.name: service
     for service in (
-        Service(name=ServiceName.AUTH, boundary=Boundary.ACCOUNTS, says=("user.signed_up", "session.revoked")),
+        Service(
+            name=ServiceName.AUTH,
+            boundary=Boundary.ACCOUNTS,
+            says=("user.signed_up", "user.updated", "session.revoked"),
+        ),
         Service(
             name=ServiceName.TICKETS,
             boundary=Boundary.INVENTORY,
@@ -91,8 +95,9 @@ SERVICES: Final[dict[ServiceName, Service]] = {
                 "ticket.sold",
                 "ticket.released",
                 "ticket.admitted",
+                "ticket.withdrawn",
             ),
-            hears=(*CHARGE_EVENTS, "order.expiration_due"),
+            hears=(*CHARGE_EVENTS, "order.expiration_due", "live_event.cancelled"),
         ),
         Service(
             name=ServiceName.EXPIRATION, boundary=None, says=("order.expiration_due",), hears=ORDER_EVENTS, broadcast=()

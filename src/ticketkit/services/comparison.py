@@ -242,7 +242,7 @@ def _of_charge(record: Record, now: datetime) -> Iterator[Finding]:
             yield record.finding(Trouble.ORDERS_SILENT, "Its money is held, and orders does not say whether it is due.")
         case ChargeStatus.AUTHORIZED:
             yield record.finding(Trouble.WAITS_FOR_ORDERS, "Its money is held until orders says whether it is due.")
-        case ChargeStatus.FAILED if charge.due_at is not None and not record.open_refunds:
+        case ChargeStatus.FAILED | ChargeStatus.COMPLETED if charge.due_at is not None and not record.open_refunds:
             yield _kept(record)
 
 
@@ -253,10 +253,11 @@ def _of_refunds(record: Record) -> Iterable[Finding]:
 
 def _kept(record: Record) -> Finding:
     codes = ", ".join(refund.code for refund in record.refunds if refund.code) or "unknown"
-    left = Money(record.charge.amount.minor - record.given, record.charge.amount.currency)
-    return record.finding(
-        Trouble.REFUND_REFUSED, f"It failed with its money taken, and the refund of {left} was refused ({codes})."
-    )
+    charge, costs, why = record.charge, 0, "It failed with its money taken"
+    if charge.status is ChargeStatus.COMPLETED and record.copy is not None:
+        costs, why = record.copy.total.minor, "The live event of its order is cancelled"
+    left = Money(charge.amount.minor - costs - record.given, charge.amount.currency)
+    return record.finding(Trouble.REFUND_REFUSED, f"{why}, and the refund of {left} was refused ({codes}).")
 
 
 def _by_books(record: Record, finding: Finding, booked: ProviderCharge) -> Finding:

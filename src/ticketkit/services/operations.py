@@ -5,22 +5,35 @@ It runs in every process of the inventory boundary, on its storage alone. Pausin
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from ticketkit.domain import orders
+import anyio
+
+from ticketkit.domain import live_events, orders
 from ticketkit.domain.decision import Keys
-from ticketkit.domain.entities import CancelReason, Order
+from ticketkit.domain.entities import CancelReason, LiveEvent, LiveEventStatus, Order
+from ticketkit.domain.errors import Conflict, NotFound
+from ticketkit.services.cancellations import Cancellation, Cancelling, Step
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from ticketkit.backends.storage import Page, Storage
+    from ticketkit.events.catalogue import LiveEventState
+    from ticketkit.events.envelope import Event
     from ticketkit.services.commands import Commands
 
 MOST: Final = 1_000
 """Most locks of one page."""
+LIVE_EVENTS: Final = 500
+"""Cancelled live events of one page."""
+SURE: Final = timedelta(hours=1)
+"""How long a live event that was found to be over is not looked at again: only an older release could change it."""
 
 
 class Operations:
-    """Shows and releases locks.
+    """Shows and releases locks; cancels live events, with everybody's money given back.
 
     Args:
         storage: Of the inventory boundary.
@@ -29,6 +42,9 @@ class Operations:
 
     def __init__(self, storage: Storage, commands: Commands) -> None:
         self._storage, self._commands = storage, commands
+        self._cancelling = Cancelling(storage, commands)
+        self._over: dict[str, datetime] = {}
+        self._nudged = anyio.Event()
 
     async def locks(self, *, limit: int = 50, cursor: str | None = None) -> Page[Order]:
         """A page of the orders that hold tickets: `created` or `awaiting_payment`, soonest end first.
@@ -70,3 +86,88 @@ class Operations:
             command,
         )
         return answer.one(Order)
+
+    async def cancellation(self, event_id: str) -> Cancellation:
+        """What `cancel` would do now; writes nothing.
+
+        Raises:
+            NotFound: There is no such live event.
+        """
+        return await self._cancelling.survey(await self._live_event(event_id))
+
+    async def cancel(
+        self, event_id: str, *, actor: str | None, on_step: Step = lambda _done, _of: None
+    ) -> Cancellation:
+        """Cancel a live event and refund everybody: see `ticketkit.services.cancellations` for what that takes.
+
+        It may be called again, at any time: what is done is not done twice, and what a crash left is done. The orders
+        service does that by itself, too, also for a live event that `Tickets.call_off` cancelled.
+
+        Args:
+            event_id: Which one, whether it is cancelled already or not.
+            actor: Who does it; None for the system.
+            on_step: Told how many orders and tickets are done, and of how many so far.
+
+        Returns:
+            What was done. The refunds are begun when payments hears of it, and carried out by its driver.
+
+        Raises:
+            NotFound: There is no such live event.
+            Unavailable, OutcomeUnknown: The storage can't be reached; what was done stays done.
+        """
+        event = await self._live_event(event_id)
+        if event.status is not LiveEventStatus.CANCELLED:
+            event = await self._call_off(event, actor)
+        return await self._cancelling.undo(event, actor=actor, on_step=on_step)
+
+    async def finish(self) -> int:
+        """Finish what was begun, by whomever, of every live event that is cancelled; how much there was to do."""
+        done = 0
+        cursor = None
+        while True:
+            page = await self._storage.find_live_events(
+                status=LiveEventStatus.CANCELLED.value, limit=LIVE_EVENTS, cursor=cursor
+            )
+            for event in page.items:
+                done += await self._finish(event)
+            if (cursor := page.next) is None:
+                return done
+
+    async def handle_live_event(self, event: Event[LiveEventState]) -> None:
+        """React to `live_event.cancelled`: finish it at once. It is a signal; `finish` looks for itself."""
+        self._over.pop(event.data.id, None)
+        self._nudged.set()
+
+    async def nudged(self) -> None:
+        """Wait until there may be something to finish."""
+        await self._nudged.wait()
+        self._nudged = anyio.Event()
+
+    async def _finish(self, event: LiveEvent) -> int:
+        now = await self._storage.now()
+        if event.id in self._over and now - self._over[event.id] < SURE:
+            return 0
+        if await self._cancelling.over(event):
+            self._over[event.id] = now
+            return 0
+        found = await self._cancelling.undo(event, actor=None)
+        return found.for_sale + found.open_orders + found.to_refund
+
+    async def _call_off(self, event: LiveEvent, actor: str | None) -> LiveEvent:
+        command = self._commands.ask("operations.cancel", actor=actor)
+        try:
+            answer = await self._storage.decide(
+                Keys.of(LiveEvent.key(event.id)),
+                lambda state: live_events.call_off(state, event.id, owner_id=None),
+                command,
+            )
+        except Conflict:  # somebody else did it meanwhile
+            return await self._live_event(event.id)
+        return answer.one(LiveEvent)
+
+    async def _live_event(self, event_id: str) -> LiveEvent:
+        found = (await self._storage.get([LiveEvent.key(event_id)])).get(LiveEvent.key(event_id))
+        if not isinstance(found, LiveEvent):
+            msg = f"There is no live event {event_id}."
+            raise NotFound(msg, code="live_event_not_found", live_event_id=event_id)
+        return found

@@ -214,7 +214,7 @@ class Payments:
             return await self._ended(refund)
 
     async def handle_order(self, event: Event[OrderState]) -> None:
-        """React to `order.*`: keep the newest copy; give up or capture its open charge."""
+        """React to `order.*`: keep the newest copy; give up or capture its open charge; refund what became void."""
         data = event.data
         news = OrderNews(
             id=data.id,
@@ -227,12 +227,14 @@ class Payments:
             version=data.version,
             sellers=tuple(dict.fromkeys(line.seller_id for line in data.lines if line.seller_id)),
             on_decline=OnDecline(data.on_decline),
+            released=data.released,
         )
+        command = self._commands.handle(CONSUMER, event.envelope, fresh=1)
         answer = await self._storage.decide(
-            Keys.of(OrderCopy.key(data.id)),
-            lambda state: payments.order_heard(state, news),
-            self._commands.handle(CONSUMER, event.envelope),
+            Keys.of(OrderCopy.key(data.id)), lambda state: refunds.order_heard(state, command, news), command
         )
+        for refund in answer.every(Refund):
+            self._driver.begin_refund(refund.id)
         for copy in answer.every(OrderCopy):
             self._progress.tell(copy.id, copy)
             for charge in answer.every(Charge):
