@@ -64,6 +64,33 @@ async def test_the_sales_of_a_live_event_are_paused_and_resumed(
     assert logged(caplog) == ["operator: paused sales", "operator: resumed sales"]
 
 
+async def test_a_live_event_is_cancelled_after_a_look_at_what_that_does(
+    operator: Browser, show: LiveEvent, market: Marketplace, tickets: list[Ticket], caplog: pytest.LogCaptureFixture
+) -> None:
+    paid = (await market.orders.place("ada", [tickets[0].id])).order
+    charge = await market.payments.pay("ada", paid.id, token="tok_visa")
+    opened = (await market.orders.place("bob", [tickets[1].id])).order
+    await operator.open(f"/ops/events/{show.id}")
+    page = await operator.follow("Cancel and refund everybody")
+    assert page.every(".facts dd") == ["1", "1", "0", "1", "$100.00"]
+    assert "Nothing is done yet." in page.text
+    page = await operator.submit("Cancel it", name="Cats")
+    assert page.errors == {"name": "Type the name of the live event: Hamilton"}
+    assert (await market.tickets.live_event(show.id)).status == "scheduled"
+    page = await operator.submit("Cancel it", name="hamilton")
+    assert page.heading == "Hamilton"
+    assert "Refunds are on record" in page.said("[role=status]")
+    await market.clock.advance(seconds=10)
+    page = await operator.open(f"/ops/events/{show.id}")
+    assert "Cancelled" in page.text
+    assert "All its orders are undone" in page.text
+    assert (await market.orders.get("bob", opened.id)).order.reason == "event_cancelled"
+    _, refunds = await market.payments.get("ada", charge.id)
+    assert [(refund.status, str(refund.amount)) for refund in refunds] == [("completed", "100.00 USD")]
+    assert (await operator.open(f"/ops/events/{show.id}/cancel")).heading == "Hamilton"
+    assert logged(caplog) == ["operator: cancels a live event", "operator: cancelled a live event"]
+
+
 async def test_orders_are_found_by_state_and_by_id(operator: Browser, market: Marketplace, order: Order) -> None:
     page = await operator.open("/ops/orders")
     assert page.every("tbody th") == [order.id]
