@@ -33,14 +33,14 @@ def test_requests_conflicts_lag_and_repairs_are_read_and_what_nobody_waits_for_i
 
 def test_a_quantile_is_taken_as_prometheus_does_it() -> None:
     read = counters.read(TEXT)
-    assert counters.quantile(0.25, read) == pytest.approx(0.005)
-    assert counters.quantile(0.99, read) == pytest.approx(0.55)
-    assert counters.quantile(0.99, counters.Counters()) is None
+    assert counters.quantile(0.25, read.bounds) == pytest.approx(0.005)
+    assert counters.quantile(0.99, read.bounds) == pytest.approx(0.55)
+    assert counters.quantile(0.99, {}) is None
 
 
 def test_what_is_slower_than_the_last_bound_is_told_by_it() -> None:
     beyond = TEXT.replace('le="+Inf"} 100', 'le="+Inf"} 300')
-    assert counters.quantile(0.99, counters.read(beyond)) == 1.0
+    assert counters.quantile(0.99, counters.read(beyond).bounds) == 1.0
 
 
 def test_between_two_readings_only_what_was_added_counts_and_a_new_start_counts_from_zero() -> None:
@@ -57,4 +57,4 @@ def test_processes_are_added_up_and_what_all_of_them_see_is_not() -> None:
     assert (both.asked, both.conflicts) == (200, 20)
     assert both.lag == {"orders": 9}
     assert both.to_repair == 2
-    assert counters.quantile(0.25, both) == pytest.approx(0.005)
+    assert counters.quantile(0.25, both.bounds) == pytest.approx(0.005)

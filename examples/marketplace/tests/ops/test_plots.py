@@ -15,10 +15,7 @@ def points(drawing: str) -> "list[list[tuple[float, float]]]":
 
 
 def test_a_line_goes_from_zero_to_the_most() -> None:
-    ((first, second, third),) = points(plots.line([0, 5, 10], what="Sales"))
-    assert first == (2, plots.HEIGHT - 2)
-    assert second[1] == pytest.approx(plots.HEIGHT / 2)
-    assert third == (plots.WIDTH - 2, 2)
+    assert points(plots.line([0, 5, 10], what="Sales")) == [[(2, 46), (120, 24), (238, 2)]]
 
 
 def test_a_line_is_broken_where_nothing_is_known() -> None:
