@@ -26,7 +26,7 @@ unexport VIRTUAL_ENV
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev web list embedded demo bench test proof check lint format types layers docs docs-generate docs-serve screenshots contracts wheels matrix clean
+.PHONY: help install run dev web list embedded demo bench test proof check lint format types layers docs docs-generate docs-serve screenshots first-purchase contracts wheels matrix clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -106,6 +106,9 @@ docs-generate: install ## write what the documentation takes from the code: even
 
 screenshots: install ## take pictures of every page of the web client into docs/images/web
 	@PYTHONPATH=examples/marketplace/tests $(BIN)/python -m web.screenshots docs/images/web
+
+first-purchase: install ## times a newcomer: from a fresh clone to a ticket bought in a browser
+	@PYTHONPATH=examples/marketplace/tests $(BIN)/python -m web.first_purchase $(ARGS)
 
 docs-serve: install ## show the documentation on http://127.0.0.1:8001
 	@exec $(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001

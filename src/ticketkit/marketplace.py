@@ -207,7 +207,7 @@ class Marketplace:
 
         Every listener hears each event that is published from now on, at most once, upcast, in no promised order; one
         that can't be read here is passed over, aloud. Nothing is kept for who does not listen: what must not be missed
-        is for `on`. No service has to run here (`services=()`), where the processes share a bus. Entering waits until the
+        is for `on`. No service has to run here (`services=()`), where processes share a bus. Entering waits until the
         bus is heard; when it can't be reached later, the iteration pauses and goes on. It ends when the marketplace
         stops. Be quick: what was not taken yet waits in memory or on the bus.
 

@@ -1,4 +1,7 @@
-"""`ticketkit reconcile`, as a process of its own, after another one was killed in the middle of payments."""
+"""`ticketkit reconcile` after a process was killed in the middle of payments.
+
+Ctrl-C is sent to a process of its own; all else runs in this one, which has imported the library already.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from tests.runtime.processes import wait_until
 
 from ticketkit.cli import main
@@ -39,14 +42,11 @@ class Left:
     def env(self) -> Mapping[str, str]:
         return {**os.environ, "TICKETKIT_STORAGE_URL": self.url, "TICKETKIT_PAYMENTS": f"fake://{self.journal}"}
 
-    def reconcile(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "ticketkit", "reconcile", *arguments]
-        return subprocess.run(command, env=self.env, capture_output=True, text=True, check=False)
+    def reconcile(self, *arguments: str) -> Result:
+        return CliRunner().invoke(main, ["reconcile", *arguments], env=self.env)
 
     def report(self, *arguments: str) -> Any:
-        """The same in this process."""
-        command = ["reconcile", "--json", "--pace", "0", *arguments]
-        done = CliRunner().invoke(main, command, env=self.env)
+        done = self.reconcile("--json", "--pace", "0", *arguments)
         assert done.exit_code in (0, 1), done.stderr
         found = json.loads(done.stdout)
         assert found["well"] == (done.exit_code == 0)
@@ -77,7 +77,7 @@ def test_what_a_killed_process_left_is_listed_finished_and_stays_so(left: Left) 
     assert {one["needs"] for one in listed["findings"]} == {"ticketkit"}
     assert left.journal.read_bytes() == before, "a dry run changes nothing"
 
-    done = json.loads(left.reconcile("--json").stdout)
+    done = left.report()
     assert done["findings"] == []
     assert {one["chargeId"]: one["status"] for one in done["finished"]}.items() >= {
         left.ids["givenUp"]: "failed",
@@ -106,11 +106,11 @@ def test_the_events_of_what_was_finished_are_told_when_the_services_run_again(le
 
 def test_for_people_what_is_left_is_said_with_its_repair(left: Left) -> None:
     said = left.reconcile("--dry-run")
-    assert said.returncode == 0
+    assert said.exit_code == 0
     assert f"void_owed: charge {left.ids['givenUp']}" in said.stdout
     assert "→ The payments service does it by itself" in said.stdout
     assert "3 can be finished" in said.stdout
-    done = CliRunner().invoke(main, ["reconcile"], env=left.env)
+    done = left.reconcile()
     assert done.stdout.count("finished: charge") == 3
     assert done.stderr == ""
 

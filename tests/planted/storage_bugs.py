@@ -144,6 +144,13 @@ BUGS: Final = (
         "telling:ReplayOnlyDead",
         "test_dead_and_published_events_are_published_again_on_demand",
     ),
+    _bug(
+        "What was published is not told of any more.",
+        "telling:TellsOnlyWhatWaits",
+        "test_events_about_some_aggregates_are_found_whatever_became_of_them",
+    ),
+    _bug("Nobody asked for it.", "telling:ActorForgotten", "test_events_carry_the_new_state"),
+    _bug("Webhooks are found until they are applied.", "telling:OnlyNewWebhooks", "test_webhooks_about_a_payment"),
     _bug("Money is a float.", "keeping:FloatMoney", "test_money_is_exact"),
     _bug("Text is normalized.", "keeping:NormalizedText", "test_odd_unicode_comes_back_exactly"),
     _bug("Text is cut by bytes.", "keeping:NarrowText", "test_the_longest_texts_fit"),

@@ -115,7 +115,7 @@ def _tell(changes: Changes, written: Sequence[Entity], command: Command) -> Any:
         ledger.run(keys, lambda _: changes, command)
         for event in ledger.events:
             values = {name: getattr(event, name) for name in ("id", "type", "source", "subject", "aggregateversion")}
-            values |= {name: getattr(event, name) for name in ("correlationid", "causationid", "traceparent")}
+            values |= {name: getattr(event, name) for name in ("correlationid", "causationid", "actor", "traceparent")}
             values |= {"data": event.data.decode(), "attempts": 0, "time": micros(now), "free_at": micros(now)}
             connection.execute(TABLES["outbox"].insert().values(**values))
 

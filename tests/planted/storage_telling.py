@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,11 @@ from tests.planted.storage_planting import PlantedStorage
 from ticketkit.memory.storage import MemoryStorage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
-    from ticketkit.backends.storage import Claimed
+    from ticketkit.backends.storage import Claimed, KeptEvent
+    from ticketkit.domain.entities import Webhook
 
 
 class HighWaterMark(PlantedStorage):
@@ -126,3 +128,26 @@ class ReplayOnlyDead(PlantedStorage):
             if event_id in self._outbox._published:
                 return False
             return await super().replay_event(event_id)
+
+
+class TellsOnlyWhatWaits(PlantedStorage):
+    class Storage(MemoryStorage):
+        async def events_about(
+            self, subjects: Collection[str], *, since: datetime | None = None, limit: int = 500
+        ) -> list[KeptEvent]:
+            found = await super().events_about(subjects, since=since, limit=limit)
+            return [kept for kept in found if kept.state != "published"]
+
+
+class ActorForgotten(PlantedStorage):
+    class Storage(MemoryStorage):
+        async def claim_events(self, limit: int, lease: timedelta) -> list[Claimed]:
+            claims = await super().claim_events(limit, lease)
+            return [replace(claim, event=replace(claim.event, actor=None)) for claim in claims]
+
+
+class OnlyNewWebhooks(PlantedStorage):
+    class Storage(MemoryStorage):
+        async def webhooks_about(self, references: Collection[str], *, limit: int = 500) -> list[Webhook]:
+            found = await super().webhooks_about(references, limit=limit)
+            return [hook for hook in found if hook.outcome is None]

@@ -69,7 +69,7 @@ def processes(env: Mapping[str, str], *names: str) -> Iterator[dict[str, Process
             process.child.communicate()
 
 
-def wait_until(what: str, look: object, *, seconds: float = 10) -> None:
+def wait_until(what: str, look: object, *, seconds: float = 60) -> None:
     """Look again and again until it is so."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -151,7 +151,7 @@ async def test_a_bus_that_is_away_pauses_a_listener_and_it_goes_on(
 async def test_a_process_without_services_hears_what_another_sells(redis_url: str, tmp_path: Path) -> None:
     bus = f"{redis_url}?prefix=listening_{uuid4().hex[:12]}"
     shop, window, ear = (
-        Marketplace(f"sqlite:///{tmp_path / 'shop.db'}", bus=bus),
+        Marketplace(bus=bus),
         Marketplace(bus=bus, services=()),
         Ear(),
     )

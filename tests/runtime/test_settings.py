@@ -118,6 +118,9 @@ def test_policies_come_from_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         ("TOKEN_LIFETIME", "²"),
         ("SESSION_PUBLIC_KEYS", "no JSON"),
         ("SESSION_PUBLIC_KEYS", "[1]"),
+        ("TRUSTED_PROXIES", "gateway"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8,"),
     ],
 )
 def test_a_bad_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -136,6 +139,11 @@ def test_public_keys_are_a_json_object(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_empty_value_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings(monkeypatch, STORAGE_URL="", HOLD="") == Settings()
+
+
+@pytest.mark.parametrize("value", ["*", "10.0.0.0/8", "10.0.0.0/8, fd00::/8,127.0.0.1"])
+def test_proxies_are_addresses_and_networks(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    assert settings(monkeypatch, TRUSTED_PROXIES=value).trusted_proxies == value
 
 
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

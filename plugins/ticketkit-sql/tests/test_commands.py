@@ -25,7 +25,7 @@ def run(*arguments: str) -> Result:
 
 def test_upgrade_makes_the_schema_and_says_what_was_there(url: str) -> None:
     assert "it was not there" in run("upgrade", "--url", url).output
-    assert "it was 0004" in run("upgrade", "--url", url).output
+    assert "it was 0005" in run("upgrade", "--url", url).output
 
 
 def test_check_says_whether_the_schema_is_there_by_its_exit_status(url: str) -> None:
@@ -37,9 +37,9 @@ def test_check_says_whether_the_schema_is_there_by_its_exit_status(url: str) -> 
 
 
 def test_history_marks_where_the_database_is(url: str) -> None:
-    assert "* 0004" not in run("history", "--url", url).output
+    assert "* 0005" not in run("history", "--url", url).output
     run("upgrade", "--url", url)
-    assert "* 0004" in run("history", "--url", url).output
+    assert "* 0005" in run("history", "--url", url).output
 
 
 def test_another_databases_url_is_refused_in_one_line() -> None:

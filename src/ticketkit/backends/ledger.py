@@ -150,6 +150,7 @@ class Ledger:
             aggregateversion=entity.version,
             correlationid=command.correlation_id or command.id,
             causationid=command.causation_id or command.id,
+            actor=command.actor,
             traceparent=command.traceparent,
             data=body,
         )

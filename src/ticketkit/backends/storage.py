@@ -17,7 +17,7 @@ from ticketkit.domain.errors import TicketkitError
 from ticketkit.events.envelope import Envelope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from ticketkit.backends.spec import Capability
     from ticketkit.domain.decision import Command, Keys
@@ -127,6 +127,33 @@ class DeadEvent:
     event: Envelope
     attempts: int
     error: str
+
+
+class EventState(StrEnum):
+    """Where an event of the outbox is: `waiting` → `published`, or `dead`; a replay makes it wait again."""
+
+    WAITING = "waiting"
+    PUBLISHED = "published"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptEvent:
+    """An event as the outbox keeps it.
+
+    Attributes:
+        event: Whole.
+        state: Where it is.
+        attempts: Failed tries that the event itself caused.
+        error: Of the last try that failed; empty when none did.
+        ended_at: When it was published or given up; None while it waits.
+    """
+
+    event: Envelope
+    state: EventState
+    attempts: int = 0
+    error: str = ""
+    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +278,10 @@ class Storage(Protocol):
         """Webhooks without an outcome, oldest first."""
         ...
 
+    async def webhooks_about(self, references: Collection[str], *, limit: int = 500) -> list[Webhook]:
+        """Webhooks about any of these objects of a payment provider, applied or not, oldest first."""
+        ...
+
     async def revoked_sessions(self, limit: int) -> list[Session]:
         """Revoked sessions that have not expired yet, newest first."""
         ...
@@ -286,6 +317,20 @@ class Storage(Protocol):
 
     async def dead_events(self, limit: int) -> list[DeadEvent]:
         """Dead letters of the outbox, oldest first."""
+        ...
+
+    async def events_about(
+        self, subjects: Collection[str], *, since: datetime | None = None, limit: int = 500
+    ) -> list[KeptEvent]:
+        """Events about any of these aggregates, whatever became of them, in the order of their commits.
+
+        Published ones are there until they are purged. For people: it may be slow while very many wait.
+
+        Args:
+            subjects: Ids of the aggregates.
+            since: Only what was committed at this time or later.
+            limit: At most so many, the oldest.
+        """
         ...
 
     async def replay_event(self, event_id: str) -> bool:

@@ -56,4 +56,11 @@ def run(settings: Settings, services: Collection[str], *, host: str, port: int) 
         click.echo(f"ticketkit: {names} on {server.address(listener)}")
 
     with exporting(settings, span_service):
-        server.serve(market.asgi(), market, listener, announce=announce, drain=settings.drain)
+        server.serve(
+            market.asgi(),
+            market,
+            listener,
+            announce=announce,
+            drain=settings.drain,
+            trusted_proxies=settings.trusted_proxies,
+        )

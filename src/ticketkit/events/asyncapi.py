@@ -37,6 +37,7 @@ _ATTRIBUTES: Final[dict[str, dict[str, Any]]] = {
     },
     "correlationid": {"description": "Ties together all that one request caused."},
     "causationid": {"description": "The event or command that caused it."},
+    "actor": {"description": "Id of the user who asked for it; none for what the system did."},
     "traceparent": {"description": "W3C trace context."},
 }
 _REQUIRED: Final = ("specversion", "id", "type", "source", "subject", "time", "aggregateversion")

@@ -36,6 +36,8 @@ class Envelope:
         aggregateversion: Version of the aggregate that the body shows.
         correlationid: Ties together all that one request caused.
         causationid: The event or command that caused it.
+        actor: Id of the user who asked for it; None for what the system did, be it because somebody asked for
+            something before.
         traceparent: W3C trace context.
         data: The body: JSON, UTF-8.
     """
@@ -48,6 +50,7 @@ class Envelope:
     aggregateversion: int
     correlationid: str = ""
     causationid: str | None = None
+    actor: str | None = None
     traceparent: str | None = None
     data: bytes
 
@@ -73,6 +76,7 @@ class Envelope:
             "aggregateversion": str(self.aggregateversion),
             "correlationid": self.correlationid,
             "causationid": self.causationid,
+            "actor": self.actor,
             "traceparent": self.traceparent,
         }
         return {name: value for name, value in found.items() if value}
@@ -94,6 +98,7 @@ class Envelope:
                 aggregateversion=int(attributes["aggregateversion"]),
                 correlationid=attributes.get("correlationid", ""),
                 causationid=attributes.get("causationid"),
+                actor=attributes.get("actor"),
                 traceparent=attributes.get("traceparent"),
                 data=data,
             )

@@ -34,7 +34,7 @@ from ticketkit.domain.entities import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from ticketkit.backends.storage import TicketQuery
 
@@ -103,6 +103,11 @@ class Entities:
     def unapplied_webhooks(self, limit: int) -> list[Webhook]:
         """Webhooks without an outcome, oldest first."""
         return heapq.nsmallest(limit, self._still_open(Webhook), key=lambda hook: (hook.received_at, hook.id))
+
+    def webhooks_about(self, references: Collection[str], limit: int) -> list[Webhook]:
+        """Webhooks about these objects of a payment provider, oldest first."""
+        found = (hook for hook in self._of(Webhook) if hook.reference in references)
+        return heapq.nsmallest(limit, found, key=lambda hook: (hook.received_at, hook.id))
 
     def revoked_sessions(self, now: datetime, limit: int) -> list[Session]:
         """Revoked sessions that have not expired, newest first."""

@@ -6,10 +6,10 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ticketkit.backends.storage import Claimed, DeadEvent
+from ticketkit.backends.storage import Claimed, DeadEvent, EventState, KeptEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Iterator
     from datetime import datetime, timedelta
 
     from ticketkit.events.envelope import Envelope
@@ -22,6 +22,7 @@ class _Row:
     token: str | None = None
     free_at: datetime | None = None  # end of the lease, or time of the next try
     error: str = ""
+    ended_at: datetime | None = None
 
 
 class Outbox:
@@ -66,12 +67,14 @@ class Outbox:
             first = row.free_at if first is None else min(first, row.free_at)
         return first
 
-    def publish(self, claim: Claimed) -> None:
+    def publish(self, claim: Claimed, now: datetime) -> None:
         """Note that an event is on the bus, unless the lease was taken over."""
-        if self._held(claim) is not None:
+        row = self._held(claim)
+        if row is not None:
+            row.ended_at = now
             self._published[claim.event.id] = self._waiting.pop(claim.event.id)
 
-    def fail(self, claim: Claimed, *, error: str, retry_at: datetime | None, counted: bool) -> None:
+    def fail(self, claim: Claimed, now: datetime, *, error: str, retry_at: datetime | None, counted: bool) -> None:
         """Give a row back, or move it to the dead letters, unless the lease was taken over."""
         row = self._held(claim)
         if row is None:
@@ -79,12 +82,29 @@ class Outbox:
         row.token, row.free_at, row.error = None, retry_at, error
         row.attempts += counted
         if retry_at is None:
+            row.ended_at = now
             self._dead[row.event.id] = self._waiting.pop(row.event.id)
 
     def dead_events(self, limit: int) -> list[DeadEvent]:
         """Dead letters, oldest first."""
         rows = sorted(self._dead.values(), key=lambda row: (row.event.time, row.event.id))
         return [DeadEvent(row.event, row.attempts, row.error) for row in rows[:limit]]
+
+    def about(self, subjects: Collection[str], *, since: datetime | None, limit: int) -> list[KeptEvent]:
+        """Events about these aggregates, in the order of their commits."""
+        found = [kept for kept in self._all() if kept.event.subject in subjects]
+        found = [kept for kept in found if since is None or kept.event.time >= since]
+        return sorted(found, key=lambda kept: (kept.event.time, kept.event.id))[:limit]
+
+    def _all(self) -> Iterator[KeptEvent]:
+        rows = {
+            EventState.WAITING: self._waiting,
+            EventState.PUBLISHED: self._published,
+            EventState.DEAD: self._dead,
+        }
+        for state, there in rows.items():
+            for row in there.values():
+                yield KeptEvent(row.event, state, row.attempts, row.error, row.ended_at)
 
     def replay(self, event_id: str) -> bool:
         """Publish a dead or published event again."""

@@ -9,7 +9,7 @@ import anyio.lowlevel
 
 from ticketkit.backends.errors import CapabilityNotSupported
 from ticketkit.backends.ledger import DecisionError, Ledger, Record
-from ticketkit.backends.storage import Answer, Claimed, DeadEvent, Page, TicketQuery, Totals
+from ticketkit.backends.storage import Answer, Claimed, DeadEvent, KeptEvent, Page, TicketQuery, Totals
 from ticketkit.domain.decision import Need
 from ticketkit.domain.entities import Charge, Entity, Refund
 from ticketkit.ids import new_id
@@ -18,7 +18,7 @@ from ticketkit.memory._entities import Entities
 from ticketkit.memory._outbox import Outbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from datetime import datetime, timedelta
 
     from ticketkit.backends.clock import Clock
@@ -122,6 +122,10 @@ class MemoryStorage:
         await anyio.lowlevel.checkpoint()
         return self._entities.unapplied_webhooks(limit)
 
+    async def webhooks_about(self, references: Collection[str], *, limit: int = 500) -> list[Webhook]:
+        await anyio.lowlevel.checkpoint()
+        return self._entities.webhooks_about(references, limit)
+
     async def revoked_sessions(self, limit: int) -> list[Session]:
         await anyio.lowlevel.checkpoint()
         return self._entities.revoked_sessions(self._clock.now(), limit)
@@ -133,14 +137,15 @@ class MemoryStorage:
     async def mark_published(self, claims: Sequence[Claimed]) -> None:
         await anyio.lowlevel.checkpoint()
         for claim in claims:
-            self._outbox.publish(claim)
+            self._outbox.publish(claim, self._clock.now())
 
     async def mark_failed(
         self, claim: Claimed, *, error: str, retry_in: timedelta | None, counted: bool = True
     ) -> None:
         await anyio.lowlevel.checkpoint()
-        retry_at = None if retry_in is None else self._clock.now() + retry_in
-        self._outbox.fail(claim, error=error, retry_at=retry_at, counted=counted)
+        now = self._clock.now()
+        retry_at = None if retry_in is None else now + retry_in
+        self._outbox.fail(claim, now, error=error, retry_at=retry_at, counted=counted)
         self._committed.ring()
 
     async def wait_for_events(self, seconds: float) -> None:
@@ -154,6 +159,12 @@ class MemoryStorage:
     async def dead_events(self, limit: int) -> list[DeadEvent]:
         await anyio.lowlevel.checkpoint()
         return self._outbox.dead_events(limit)
+
+    async def events_about(
+        self, subjects: Collection[str], *, since: datetime | None = None, limit: int = 500
+    ) -> list[KeptEvent]:
+        await anyio.lowlevel.checkpoint()
+        return self._outbox.about(subjects, since=since, limit=limit)
 
     async def replay_event(self, event_id: str) -> bool:
         await anyio.lowlevel.checkpoint()

@@ -52,15 +52,20 @@ def address(listener: socket.socket) -> str:
 class _Server(uvicorn.Server):
     """Says when it answers."""
 
-    def __init__(self, config: uvicorn.Config, *, announce: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, *, announce: Callable[[], None], stopping: Callable[[], None]) -> None:
         super().__init__(config)
-        self._announce = announce
+        self._announce, self._stopping = announce, stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then announce."""
         await super().startup(sockets)
         if self.started:
             self._announce()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say so, then stop."""
+        self._stopping()
+        await super().shutdown(sockets)
 
 
 def serve(
@@ -70,6 +75,8 @@ def serve(
     *,
     announce: Callable[[], None],
     drain: float,
+    stopping: Callable[[], None] = lambda: None,
+    trusted_proxies: str = "127.0.0.1,::1",
     more: Sequence[socket.socket] = (),
 ) -> None:
     """Serve an ASGI app until SIGINT or SIGTERM; then finish what is under way.
@@ -80,6 +87,8 @@ def serve(
         listener: From `bound_socket`.
         announce: Called once it answers.
         drain: Seconds that open requests have to finish.
+        stopping: Called once it stops, before open requests are waited for: ends answers that go on by themselves.
+        trusted_proxies: Addresses and networks, with commas, whose `X-Forwarded-For` and `-Proto` are believed.
         more: Sockets besides `listener`, from `bound_socket` too. An app tells them apart by the port in
             `scope["server"]`.
 
@@ -96,6 +105,7 @@ def serve(
         lifespan="on",
         server_header=False,
         timeout_graceful_shutdown=max(1, round(drain)),
+        forwarded_allow_ips=trusted_proxies,
         backlog=2048,
     )
     # Once it has stopped, uvicorn raises the signal again, for the handler of before: the stop was clean.
@@ -103,7 +113,7 @@ def serve(
         signal.signal(number, lambda _number, _frame: None)
     logging.getLogger("uvicorn.error").addFilter(_not_twice)
     try:
-        _Server(config, announce=announce).run(sockets=[listener, *more])
+        _Server(config, announce=announce, stopping=stopping).run(sockets=[listener, *more])
     except SystemExit:  # uvicorn's way to say that the lifespan could not be entered
         if guarded.failure is None:
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
 from datetime import timedelta
 from enum import StrEnum
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ticketkit.backends.errors import Misconfigured
@@ -50,6 +51,21 @@ Duration = Annotated[timedelta, BeforeValidator(_seconds), Field(gt=timedelta(0)
 """Seconds, or ISO 8601 (`PT15M`)."""
 
 
+def _networks(value: str) -> str:
+    """Addresses and networks: uvicorn takes whatever is none for a name, and then trusts nobody without a word."""
+    for one in value.split(",") if value != "*" else ():
+        try:
+            ipaddress.ip_network(one.strip())
+        except ValueError:
+            msg = f"{one.strip()!r} is no address and no network"
+            raise ValueError(msg) from None
+    return value
+
+
+Proxies = Annotated[str, AfterValidator(_networks)]
+"""Addresses and networks with commas between (`10.0.0.0/8,fd00::1`), or `*` for everybody."""
+
+
 class Settings(BaseSettings):
     """Everything that can be set.
 
@@ -84,6 +100,7 @@ class Settings(BaseSettings):
         drain: Seconds that a stop waits for what is under way.
         traces_url: Where `ticketkit serve` sends OpenTelemetry spans, by OTLP over HTTP; nowhere when left out.
         traces_sampled: Part of the traces that begin here to be recorded; one that came in goes on as it began.
+        trusted_proxies: Addresses and networks, with commas, whose `X-Forwarded-For` and `-Proto` are believed.
     """
 
     model_config = SettingsConfigDict(env_prefix="TICKETKIT_", extra="ignore", env_ignore_empty=True)
@@ -119,6 +136,7 @@ class Settings(BaseSettings):
     drain: float = Field(10.0, ge=0)
     traces_url: SecretStr | None = None
     traces_sampled: float = Field(1.0, ge=0, le=1)
+    trusted_proxies: Proxies = "127.0.0.1,::1"
 
     @property
     def production(self) -> bool:

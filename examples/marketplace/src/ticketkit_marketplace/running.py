@@ -22,6 +22,7 @@ from ticketkit_marketplace.ops.desk import Desk
 from ticketkit_marketplace.ops.visit import HOME
 from ticketkit_marketplace.web.api import Api
 from ticketkit_marketplace.web.app import Web
+from ticketkit_marketplace.web.live import beside
 from ticketkit_marketplace.web.mounting import OneAddress
 from ticketkit_marketplace.web.settings import Options, WebSettings
 
@@ -94,6 +95,8 @@ def run(
             listener,
             announce=announce,
             drain=settings.drain,
+            stopping=site.end_streams,
+            trusted_proxies=settings.trusted_proxies,
             more=more,
         )
 
@@ -162,6 +165,11 @@ class Together:
             raise NotRunning
         return self._web
 
+    def end_streams(self) -> None:
+        """End the answers that would go on by themselves: the process stops."""
+        if self._web is not None:
+            self._web.end_streams()
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Together]:
         """Run all."""
@@ -169,7 +177,8 @@ class Together:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.market)
             client = await stack.enter_async_context(Api.within(api))
-            web = await stack.enter_async_context(Web(client, self.options, clock=self.market.clock).running())
+            pages = Web(client, self.options, clock=self.market.clock, source=beside(self.market))
+            web = await stack.enter_async_context(pages.running())
             if self.ops_port is not None:
                 desk = Desk.within(self.market, client)
                 self._ops = await stack.enter_async_context(Ops(desk).running())

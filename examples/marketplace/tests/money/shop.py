@@ -100,10 +100,27 @@ async def opened(folder: Path, stripe: Simulator, policy: Policy) -> AsyncIterat
         listener.listen(512)
         config = uvicorn.Config(market.asgi(), log_level="error", lifespan="off", access_log=False, ws="none")
         server = uvicorn.Server(config)
-        async with market, anyio.create_task_group() as group:
-            group.start_soon(server.serve, [listener])
+        async with market, served(server, listener):
             url = f"http://127.0.0.1:{listener.getsockname()[1]}/api/payments/webhooks/stripe"
-            endpoint = await anyio.to_thread.run_sync(stripe.control.add_endpoint, url)
+            await anyio.to_thread.run_sync(stripe.control.add_endpoint, url)
             yield Shop(market, stripe)
-            await anyio.to_thread.run_sync(stripe.control.remove_endpoint, endpoint)
+
+
+@asynccontextmanager
+async def served(server: uvicorn.Server, listener: socket.socket) -> AsyncIterator[None]:
+    """Serve, and end in order also when a test fails: a server that is cancelled leaves its sockets open."""
+    ended = anyio.Event()
+
+    async def serve() -> None:
+        with anyio.CancelScope(shield=True):
+            await server.serve([listener])
+        ended.set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(serve)
+        try:
+            yield
+        finally:
             server.should_exit = True
+            with anyio.CancelScope(shield=True):
+                await ended.wait()

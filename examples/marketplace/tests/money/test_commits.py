@@ -1,4 +1,8 @@
-"""The payments process dies by SIGKILL before and after each commit: all ends right, and money moved once."""
+"""The payments process dies by SIGKILL before and after each commit: all ends right, and money moved once.
+
+The short forms of these proofs: `tests/services/test_crashes.py` stops a marketplace in memory at each commit, and
+`tests/cli/test_reconcile.py` kills a process in the middle of its payments.
+"""
 
 from __future__ import annotations
 
@@ -144,5 +148,6 @@ async def test_a_death_before_the_row_leaves_a_purchase_that_is_begun_anew(tmp_p
     assert await does(late_purchase, tmp_path, stripe, Death(at="written", times=1), webhooks=False), "it died"
 
 
+@pytest.mark.proof
 async def test_a_death_after_the_capture_loses_no_purchase(tmp_path: Path, stripe: Simulator) -> None:
     assert await does(late_purchase, tmp_path, stripe, Death(at="committed", times=5), webhooks=False), "it died"

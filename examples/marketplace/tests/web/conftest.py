@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,9 +14,11 @@ from playwright.async_api import Browser as Chromium
 from playwright.async_api import Page
 from web.browsing import Browser
 from web.chromium import started
+from web.house import House, opened
 
 from ticketkit.domain.entities import LiveEvent, Ticket
 from ticketkit.domain.money import Money
+from ticketkit.domain.policy import Policy
 from ticketkit.domain.tickets import Listing
 from ticketkit.marketplace import Marketplace
 from ticketkit.memory import VirtualClock
@@ -127,10 +129,15 @@ async def chromium() -> AsyncIterator[Chromium]:
 NewPage: TypeAlias = Callable[..., Awaitable[Page]]
 
 
-@pytest.fixture
-async def new_page(chromium: Chromium, services: Process) -> AsyncIterator[NewPage]:
-    """Opens a window of a browser that knows nothing; fails if a page says an error or asks another site."""
-    base = f"http://{services.host}:{services.port}"
+@asynccontextmanager
+async def windows(chromium: Chromium, base: str, *also: str) -> AsyncIterator[NewPage]:
+    """Opens windows of browsers that know nothing; fails if a page says an error or asks another site.
+
+    Args:
+        chromium: The browser.
+        base: Address of the pages.
+        *also: Other sites that they may ask.
+    """
     async with AsyncExitStack() as stack:
         wrong: list[str] = []
 
@@ -141,9 +148,31 @@ async def new_page(chromium: Chromium, services: Process) -> AsyncIterator[NewPa
             page: Page = await context.new_page()
             page.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
             page.on("pageerror", lambda error: wrong.append(str(error)))
-            page.on("request", lambda sent: None if sent.url.startswith(base) else wrong.append(sent.url))
+            page.on("request", lambda sent: None if sent.url.startswith((base, *also)) else wrong.append(sent.url))
             return page
 
         yield window
         # That a page was not found, or a form not good, is an "error" for the console.
         assert not [line for line in wrong if "Failed to load resource" not in line]
+
+
+@pytest.fixture
+async def new_page(chromium: Chromium, services: Process) -> AsyncIterator[NewPage]:
+    """Opens windows on the marketplace of `services`."""
+    async with windows(chromium, f"http://{services.host}:{services.port}") as window:
+        yield window
+
+
+@pytest.fixture
+async def house(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[House]:
+    """A marketplace whose time is in hand; a parameter is its policy."""
+    market = Marketplace(clock=VirtualClock(), policy=getattr(request, "param", Policy()))
+    async with opened(Together(market, Options(uploads=tmp_path / "uploads"))) as made:
+        yield made
+
+
+@pytest.fixture
+async def house_page(chromium: Chromium, house: House) -> AsyncIterator[NewPage]:
+    """Opens windows on the marketplace of `house`."""
+    async with windows(chromium, house.url) as window:
+        yield window

@@ -9,8 +9,10 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, ViewportSize, expect
 from web import tour
 from web.conftest import NewPage
+from web.house import House
 
 RULES = {
+    "resultTypes": ["violations"],
     "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"],
     "rules": {"target-size": {"enabled": True}},
 }
@@ -19,7 +21,7 @@ MIDDLE: ViewportSize = {"width": 760, "height": 900}
 WIDE: ViewportSize = {"width": 1280, "height": 900}
 
 
-CONTRAST = {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
+CONTRAST = {"resultTypes": ["violations"], "runOnly": {"type": "rule", "values": ["color-contrast"]}}
 
 
 async def violations(page: Page, rules: "dict[str, Any]") -> "list[str]":
@@ -31,11 +33,19 @@ async def violations(page: Page, rules: "dict[str, Any]") -> "list[str]":
     ]
 
 
+WEIGHT = """() => performance.getEntries().filter(
+  (entry) => entry.entryType === "navigation" || ["link", "script", "img", "css"].includes(entry.initiatorType)
+).reduce((sum, entry) => sum + entry.decodedBodySize, 0)"""
+HEAVIEST = 60_000
+
+
 async def look(name: str, page: Page, size: ViewportSize, *, light: "dict[str, Any]", dark: "dict[str, Any]") -> None:
     await page.wait_for_load_state("load")
     await page.set_viewport_size(size)
     width = await page.evaluate("document.documentElement.scrollWidth")
     assert width <= size["width"], f"{name} is {width} px wide"
+    weight = await page.evaluate(WEIGHT)
+    assert 0 < weight < HEAVIEST, f"{name} has {weight} bytes with all that it loads, unpacked"
     await page.emulate_media(color_scheme="light")
     assert not await violations(page, light), f"{name}, light, {size['width']} px"
     await page.emulate_media(color_scheme="dark")
@@ -48,6 +58,20 @@ async def test_no_page_has_a_barrier_or_scrolls_sideways(new_page: NewPage, walk
     page = await new_page(viewport=NARROW, reduced_motion="reduce")
     async for name, shown in walk(page):
         await look(name, shown, NARROW, light=RULES, dark=CONTRAST)
+
+
+async def test_no_page_of_an_order_has_a_barrier_or_scrolls_sideways(house: House, house_page: NewPage) -> None:
+    page = await house_page(viewport=NARROW, reduced_motion="reduce")
+    async for name, shown in tour.for_a_buyer(page, house):
+        await look(name, shown, NARROW, light=RULES, dark=CONTRAST)
+
+
+@pytest.mark.proof
+async def test_no_page_of_an_order_has_a_barrier_at_any_size(house: House, house_page: NewPage) -> None:
+    page = await house_page(viewport=WIDE, reduced_motion="reduce")
+    async for name, shown in tour.for_a_buyer(page, house):
+        for size in (NARROW, MIDDLE, WIDE):
+            await look(name, shown, size, light=RULES, dark=RULES)
 
 
 @pytest.mark.proof

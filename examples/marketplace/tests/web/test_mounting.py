@@ -135,3 +135,13 @@ async def test_the_web_client_runs_as_a_process_of_its_own(services: Process, tm
         assert await anyio.to_thread.run_sync(process.stop) == 0
     finally:
         process.kill()
+
+
+async def test_the_trace_of_a_page_goes_on_into_what_it_asks_of_the_api(nobody: Browser, market: Marketplace) -> None:
+    form = (await nobody.open("/sign-up")).form("Create the account")
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    nobody.client.headers["traceparent"] = trace
+    async with market.runtime.backends.bus.broadcast(["user.signed_up"]) as subscription:
+        await nobody.send(form, email="ada@example.com", password="correct horse")
+        (delivery,) = await subscription.receive(1)
+    assert delivery.event.traceparent == trace

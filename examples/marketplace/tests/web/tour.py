@@ -7,10 +7,14 @@ stop names what only its own page says, and is there when the page says it.
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import timedelta
 from typing import TypeAlias
 
 from playwright.async_api import Locator, Page, expect
+from web.house import House
+
+from ticketkit.domain.entities import Ticket
 
 Stop: TypeAlias = tuple[str, Page]
 Walk: TypeAlias = Callable[[Page], AsyncIterator[Stop]]
@@ -93,8 +97,101 @@ async def for_a_seller(page: Page) -> AsyncIterator[Stop]:
     yield await stop(page, "listing-withdrawn", seat, says="The ticket is off the market.")
 
 
+async def for_a_buyer(page: Page, house: House) -> AsyncIterator[Stop]:
+    """What a buyer sees: each way in which an order may end, the passes, and the door."""
+    event = await house.announce(SHOW)
+    tickets = await house.put_up(event, "49.50", "55.00", "62.50", "75.00", "82.00", "99.00", "120.00")
+    await house.let_in(page.context, "buyer")
+    async for seen in while_choosing(page, house, tickets):
+        yield seen
+    async for seen in while_paying(page, house, tickets):
+        yield seen
+    await page.get_by_role("link", name="Show the passes").click()
+    yield await stop(page, "passes", "Your passes", says=page.get_by_role("img", name="QR code"))
+    text = await page.locator("details code").text_content() or ""
+    await page.goto("/orders")
+    yield await stop(page, "orders", "My orders")
+    await house.let_in(page.context, "house")
+    await page.goto("/door")
+    yield await stop(page, "door", "At the door")
+    for name, heading in (("door-welcome", "Welcome"), ("door-refused", "In already")):
+        await page.get_by_label("Pass").fill(text)
+        await page.get_by_role("button", name="Check the pass").click()
+        yield await stop(page, name, heading)
+
+
+async def while_choosing(page: Page, house: House, tickets: Sequence[Ticket]) -> AsyncIterator[Stop]:
+    """Why a ticket can't be had as it was seen."""
+    early = await house.announce("Opening Night", on_sale_at=house.clock.now() + timedelta(days=1))
+    (unsold,) = await house.put_up(early, "65.00")
+    await page.goto(f"/events/{early.id}")
+    yield await stop(page, "event-not-on-sale", "Opening Night", says="Not on sale yet.")
+    await page.goto(f"/tickets/{tickets[1].id}")
+    await page.locator("main [name=ticket]").evaluate("(field, id) => { field.value = id; }", unsold.id)  # an old page
+    await buy(page)
+    yield await stop(page, "not-on-sale", "Not on sale yet")
+    await page.goto(f"/tickets/{tickets[1].id}")
+    await house.reprice(tickets[1], "59.00")
+    await buy(page)
+    yield await stop(page, "price-changed", "The price has changed")
+    await page.goto(f"/tickets/{tickets[2].id}")
+    await house.market.orders.place("rival", [tickets[2].id])
+    await buy(page)
+    yield await stop(page, "taken", "Somebody was faster")
+
+
+async def while_paying(page: Page, house: House, tickets: Sequence[Ticket]) -> AsyncIterator[Stop]:
+    """How an order may end; the last one is paid."""
+    await order(page, tickets[3])
+    yield await stop(page, "pay", "Pay for your tickets", says=page.locator("[data-until]"))
+    await pay(page, "without enough money")
+    yield await stop(page, "declined", "Your payment was declined")
+    await order(page, tickets[3])
+    await headed(page, "Pay for your tickets")
+    await page.get_by_role("button", name="I need more time").click()
+    yield await stop(page, "pay-extended", "Pay for your tickets", says="You have more time now.")
+    await house.clock.advance(minutes=21)
+    await page.goto(page.url)
+    yield await stop(page, "expired", "This order has expired")
+    await order(page, tickets[4])
+    await headed(page, "Pay for your tickets")
+    await page.get_by_role("button", name="Cancel the order").click()
+    yield await stop(page, "cancelled", "You cancelled this order")
+    await order(page, tickets[0])
+    await headed(page, "Pay for your tickets")
+    await pay(page, "takes its time", wait=False)
+    await house.keep_waiting()
+    yield await stop(page, "undecided", "Waiting for your bank")
+    await house.decide()
+    await page.goto(page.url)
+    yield await stop(page, "paid", "The tickets are yours")
+
+
+async def buy(page: Page) -> None:
+    """Press the button of a ticket; the page after that is not waited for."""
+    await page.get_by_role("button", name="Buy for").click()
+
+
+async def order(page: Page, ticket: Ticket) -> None:
+    """Order a ticket; the page after that is not waited for."""
+    await page.goto(f"/tickets/{ticket.id}")
+    await buy(page)
+
+
+async def pay(page: Page, card: str, *, wait: bool = True) -> None:
+    """Choose a test card and pay with it; the page after that is not waited for.
+
+    Args:
+        page: Of the order.
+        card: What it does.
+        wait: Whether the click waits for the answer to begin.
+    """
+    await page.get_by_label(card).check()
+    await page.get_by_role("button", name="Pay $").click(no_wait_after=not wait)
+
+
 WALKS: tuple[Walk, ...] = (for_nobody, for_a_seller)
-"""All of them; each begins with a browser that knows nothing."""
+"""Those that need nothing but the pages; each begins with a browser that knows nothing."""
 
 
 async def stop(page: Page, name: str, heading: str, *, says: Locator | str | None = None) -> Stop:

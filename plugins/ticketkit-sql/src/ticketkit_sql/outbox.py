@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import any_, delete, literal, select, update
+from sqlalchemy import any_, delete, literal, select, union_all, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from ticketkit.backends.storage import Claimed, DeadEvent
+from ticketkit.backends.storage import Claimed, DeadEvent, EventState, KeptEvent
 from ticketkit.events.envelope import Envelope
 from ticketkit_sql.reads import TABLES
 from ticketkit_sql.rows import micros, time_of
@@ -32,6 +32,7 @@ _ENVELOPE: Final = (
     _BOX.aggregateversion,
     _BOX.correlationid,
     _BOX.causationid,
+    _BOX.actor,
     _BOX.traceparent,
     _BOX.data,
 )
@@ -85,6 +86,25 @@ def dead(connection: Connection, limit: int) -> list[DeadEvent]:
     return [DeadEvent(_envelope(row), row.attempts, row.error or "") for row in rows]
 
 
+def about(connection: Connection, *, subjects: Sequence[str], since: datetime | None, limit: int) -> list[KeptEvent]:
+    """Events about these aggregates, in the order of their commits."""
+    about_them = _among(connection, _BOX.subject, subjects)
+    late = [] if since is None else [_BOX.time >= micros(since)]
+    columns = (*_ENVELOPE, _BOX.attempts, _BOX.error, _BOX.published_at, _BOX.dead_at, _BOX.seq)
+    # One arm for each of the indexes; all in one statement, for an event moves from one to another.
+    states = _BOX.published_at.is_not(None), _BOX.free_at.is_not(None), _BOX.dead_at.is_not(None)
+    arms = union_all(*(select(*columns).where(about_them, state, *late) for state in states)).subquery()
+    return [_kept(row) for row in connection.execute(select(arms).order_by(arms.c.seq).limit(limit))]
+
+
+def _kept(row: Any) -> KeptEvent:
+    state = EventState.WAITING
+    if row.published_at is not None or row.dead_at is not None:
+        state = EventState.PUBLISHED if row.dead_at is None else EventState.DEAD
+    ended = row.published_at or row.dead_at
+    return KeptEvent(_envelope(row), state, row.attempts, row.error or "", None if ended is None else time_of(ended))
+
+
 def replay(connection: Connection, now: datetime, event_id: str) -> bool:
     """Publish a dead or published event again."""
     over = update(TABLES["outbox"]).where(_BOX.id == event_id, _BOX.free_at.is_(None))
@@ -129,6 +149,7 @@ def _envelope(row: Any) -> Envelope:
         aggregateversion=row.aggregateversion,
         correlationid=row.correlationid,
         causationid=row.causationid,
+        actor=row.actor,
         traceparent=row.traceparent,
         data=row.data.encode(),
     )

@@ -161,6 +161,13 @@ def unapplied_webhooks(connection: Connection, limit: int) -> list[Webhook]:
     return _entities(connection, Webhook, wanted.limit(limit))
 
 
+def webhooks_about(connection: Connection, *, references: Sequence[str], limit: int) -> list[Webhook]:
+    """Webhooks about these objects of a payment provider, oldest first."""
+    table = _table("webhook")
+    wanted = _select("webhook").where(table.c.reference.in_(references)).order_by(table.c.received_at, table.c.id)
+    return _entities(connection, Webhook, wanted.limit(limit))
+
+
 def revoked_sessions(connection: Connection, now: datetime, limit: int) -> list[Session]:
     """Revoked sessions that have not expired yet, newest first."""
     table = _table("session")

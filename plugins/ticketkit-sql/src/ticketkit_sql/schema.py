@@ -29,6 +29,7 @@ REVISIONS: Final = {
     "0002": "Functions on PostgreSQL; nothing elsewhere.",
     "0003": "Money taken at once and given back, released and admitted tickets, prolonged locks, paused sales.",
     "0004": "An index of orders that are being paid.",
+    "0005": "Who asked for what an event tells; events and webhooks found by what they are about.",
 }
 """Every revision of this release, oldest first. (Alembic knows them too; importing it is slow, and rarely needed.)"""
 

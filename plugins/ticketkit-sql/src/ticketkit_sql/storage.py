@@ -8,12 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ticketkit.backends.spec import Context
-from ticketkit.backends.storage import Answer, Claimed, DeadEvent, Page, TicketQuery, Totals
+from ticketkit.backends.storage import Answer, Claimed, DeadEvent, KeptEvent, Page, TicketQuery, Totals
 from ticketkit_sql import outbox, reads
 from ticketkit_sql.opening import AnyDatabase, opened
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 
     from ticketkit.domain.decision import Command, Decision, Keys
     from ticketkit.domain.entities import Charge, Entity, Key, Kind, LiveEvent, Order, Refund, Session, Ticket, Webhook
@@ -84,6 +84,9 @@ class SqlStorage:
     async def unapplied_webhooks(self, limit: int) -> list[Webhook]:
         return await self._database.read(partial(reads.unapplied_webhooks, limit=limit))
 
+    async def webhooks_about(self, references: Collection[str], *, limit: int = 500) -> list[Webhook]:
+        return await self._database.read(partial(reads.webhooks_about, references=list(references), limit=limit))
+
     async def revoked_sessions(self, limit: int) -> list[Session]:
         return await self._database.read_at(partial(reads.revoked_sessions, limit=limit))
 
@@ -109,6 +112,11 @@ class SqlStorage:
 
     async def dead_events(self, limit: int) -> list[DeadEvent]:
         return await self._database.read(partial(outbox.dead, limit=limit))
+
+    async def events_about(
+        self, subjects: Collection[str], *, since: datetime | None = None, limit: int = 500
+    ) -> list[KeptEvent]:
+        return await self._database.read(partial(outbox.about, subjects=list(subjects), since=since, limit=limit))
 
     async def replay_event(self, event_id: str) -> bool:
         return await self._database.run(partial(outbox.replay, event_id=event_id), signal=self._database.decided)

@@ -278,6 +278,7 @@ def _payments(metadata: MetaData) -> None:
         _versioned("webhooks"),
     )
     _index(webhooks, "unapplied", "received_at", "id", where="outcome IS NULL")
+    _index(webhooks, "about", "reference", "received_at", "id", where="reference IS NOT NULL")
 
 
 def _charges(metadata: MetaData) -> None:
@@ -341,6 +342,7 @@ def _ledger(metadata: MetaData) -> None:
         _time("published_at", nullable=True),
         _time("dead_at", nullable=True),
         *_texts("error", nullable=True),
+        *_texts("actor", nullable=True),
         # Waiting (free from a time on), published or dead: one of the three.
         _check("outbox", "state", "(free_at IS NULL) = (published_at IS NOT NULL OR dead_at IS NOT NULL)"),
         _check("outbox", "lease", "token IS NULL OR free_at IS NOT NULL"),
@@ -349,6 +351,8 @@ def _ledger(metadata: MetaData) -> None:
     _index(outbox, "waiting", "free_at", "seq", where="free_at IS NOT NULL")
     _index(outbox, "published", "published_at", where="published_at IS NOT NULL")
     _index(outbox, "dead", "seq", where="dead_at IS NOT NULL")
+    # Not of all events: it is the relay that pays for it, once an event, and no decision.
+    _index(outbox, "about", "subject", "seq", where="published_at IS NOT NULL")
 
 
 def _timers(metadata: MetaData) -> None:

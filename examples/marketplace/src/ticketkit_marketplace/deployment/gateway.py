@@ -41,6 +41,7 @@ class Gateway:
         api: Answers for the documentation of the API as a whole, and for paths below `/api` that no service has.
         patience: Seconds that a request waits while no process is ready.
         trusted: Whether `X-Forwarded-*` of requests is believed.
+        most_bytes: Of the body of a request.
     """
 
     def __init__(
@@ -51,12 +52,13 @@ class Gateway:
         *,
         patience: float = PATIENCE,
         trusted: bool = False,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         self._services, self._web, self._api = services, web, api
         self._patience, self._trusted = patience, trusted
         self._paths = service_paths()
         self._closing = anyio.Event()
-        self._app = RequestBodyLimitMiddleware(self._answer, max_body_size=MOST_BYTES)
+        self._app = RequestBodyLimitMiddleware(self._answer, max_body_size=most_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""

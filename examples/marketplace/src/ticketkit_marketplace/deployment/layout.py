@@ -82,7 +82,7 @@ class Layout:
         Args:
             api: Where it reaches the services.
         """
-        settings = {**self._shared(), API_URL: api, **self._named(PROVIDER)}
+        settings = {**self._shared(), API_URL: api, **self._named(PROVIDER), **self._named(BUS)}
         return Part(name=WEB, service=None, settings=settings)
 
     def lister(self) -> dict[str, str]:

@@ -10,7 +10,7 @@ import anyio
 from anyio.streams.text import TextReceiveStream
 
 from ticketkit_marketplace.demo.process import DidNotStart, environment_of
-from ticketkit_marketplace.web.api import Api
+from ticketkit_marketplace.web.api import Api, Away, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,9 +24,16 @@ async def anything_on_sale(api: str) -> bool:
 
     Args:
         api: Where the services answer.
+
+    Raises:
+        DidNotStart: They don't.
     """
-    async with Api.at(api, patience=30.0) as services:
-        return bool((await services.nobody.part("/api/events", limit=1)).items)
+    try:
+        async with Api.at(api, patience=30.0) as services:
+            return bool((await services.nobody.part("/api/events", limit=1)).items)
+    except (Away, Refused) as error:
+        msg = f"What is on sale can't be seen: {error}"
+        raise DidNotStart(msg) from None
 
 
 async def listed(data: Path, settings: Mapping[str, str], shows: Sequence[str], *, hear: Callable[[str], None]) -> None:

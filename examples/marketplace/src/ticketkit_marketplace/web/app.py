@@ -14,9 +14,11 @@ from starlette.routing import BaseRoute, Route
 
 from ticketkit.backends.clock import Clock, SystemClock
 from ticketkit_marketplace.web.api import Away, Refused
+from ticketkit_marketplace.web.live import PATH
 from ticketkit_marketplace.web.pages import PAGES, ends
 from ticketkit_marketplace.web.security import Guard
 from ticketkit_marketplace.web.site import Site
+from ticketkit_marketplace.web.streams import live
 from ticketkit_marketplace.web.visit import Page, SignInFirst, Visit, request_id
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from ticketkit_marketplace.web.api import Api
+    from ticketkit_marketplace.web.live import Source
     from ticketkit_marketplace.web.settings import Options
 
 MOST_BYTES: Final = 64 * 1024 * 1024
@@ -40,13 +43,14 @@ class Web:
         api: ticketkit's API.
         options: What was set.
         clock: Of the services, where they are in this process.
+        source: What open pages are told of; None: nothing, and they look again by themselves.
     """
 
-    def __init__(self, api: Api, options: Options, *, clock: Clock | None = None) -> None:
-        self.site = Site(api, options, clock or SystemClock())
+    def __init__(self, api: Api, options: Options, *, clock: Clock | None = None, source: Source | None = None) -> None:
+        self.site = Site(api, options, clock or SystemClock(), source=source)
         routes: list[BaseRoute] = [Route(page.path, self._of(page), methods=_BOTH) for page in PAGES]
         app = Starlette(
-            routes=[*routes, self.site.assets.route()],
+            routes=[*routes, Route(PATH, self._live), self.site.assets.route()],
             exception_handlers={HTTPException: self._refused, Exception: self._failed},
             middleware=[Middleware(RequestBodyLimitMiddleware, max_body_size=MOST_BYTES)],
         )
@@ -61,6 +65,13 @@ class Web:
         """What goes on besides answering."""
         async with self.site.running():
             yield self
+
+    def end_streams(self) -> None:
+        """End the answers that would go on by themselves: the process stops."""
+        self.site.hub.close()
+
+    async def _live(self, request: Request) -> Response:
+        return await live(self._visit(request))
 
     def _of(self, page: Page) -> Any:
         async def answer(request: Request) -> Response:

@@ -13,6 +13,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from ticketkit_marketplace.web.api import Away, Refused
+from ticketkit_marketplace.web.live import Kind
 from ticketkit_marketplace.web.rendering import moment_of
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ticketkit.backends.clock import Clock
     from ticketkit.http.shapes import LiveEvent
     from ticketkit_marketplace.web.api import Visitor
+    from ticketkit_marketplace.web.live import Topic
 
 V = TypeVar("V")
 
@@ -67,13 +69,15 @@ class Remembered(Generic[V]):
 
     ask: Callable[[str], Awaitable[V]]
     _kept: dict[str, _Kept[V]] = field(default_factory=dict)
+    _outdated: dict[str, float] = field(default_factory=dict)
     _asking: dict[str, anyio.Lock] = field(default_factory=dict)
 
     def known(self, key: str) -> tuple[V | None, bool]:
         """What is remembered, and whether it is fresh."""
         kept = self._kept.get(key)
         age = float("inf") if kept is None else anyio.current_time() - kept.at
-        return (kept.value if kept is not None and age < KEPT else None), age < FRESH
+        fresh = kept is not None and age < FRESH and kept.at > self._outdated.get(key, float("-inf"))
+        return (kept.value if kept is not None and age < KEPT else None), fresh
 
     async def renew(self, key: str) -> V:
         """Ask, unless somebody just did."""
@@ -82,10 +86,15 @@ class Remembered(Generic[V]):
             value, fresh = self.known(key)
             if fresh and value is not None:
                 return value
+            asked = anyio.current_time()
             value = await self.ask(key)
-            self._kept[key] = _Kept(value, anyio.current_time())
+            self._kept[key] = _Kept(value, asked)
         self._asking.pop(key, None)
         return value
+
+    def outdate(self, key: str) -> None:
+        """What is remembered, or just being asked for, is old."""
+        self._outdated[key] = anyio.current_time()
 
     def forget(self, key: str) -> None:
         """Ask anew next time."""
@@ -142,12 +151,20 @@ class Billboard:
         return await self._every(self._each, dict.fromkeys(ids))
 
     async def offer(self, event_id: str) -> Offer:
-        """What is for sale of one live event.
+        """What is for sale of one live event now.
 
         Raises:
             Refused, Away: It can't be had, and is not remembered.
         """
-        return await self._of(self._offers, event_id)
+        value, fresh = self._offers.known(event_id)
+        if value is not None and fresh:
+            return value
+        try:
+            return await self._offers.renew(event_id)
+        except (Refused, Away):
+            if value is None:
+                raise
+            return value
 
     async def warm_up(self, number: int) -> None:
         """Ask for the first live events, so that the first visitor does not wait for them.
@@ -163,6 +180,14 @@ class Billboard:
         if event_id is not None:
             self._each.forget(event_id)
             self._offers.forget(event_id)
+
+    def heard(self, topic: Topic) -> None:
+        """Something has changed: what is remembered of it is old."""
+        if topic.kind is Kind.TICKETS:
+            self._offers.outdate(topic.id)
+        elif topic.kind is Kind.EVENT:
+            self._each.outdate(topic.id)
+            self._events.outdate("")
 
     async def _every(self, remembered: Remembered[V], keys: Iterable[str]) -> dict[str, V]:
         found: dict[str, V] = {}

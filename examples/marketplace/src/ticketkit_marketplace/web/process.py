@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from starlette.responses import JSONResponse
 
 from ticketkit.backends.errors import Misconfigured
+from ticketkit.backends.spec import BackendKind, Capability
+from ticketkit.marketplace import Marketplace
 from ticketkit.runtime import server
 from ticketkit.runtime.exporting import exporting
 from ticketkit_marketplace.web.api import Api
 from ticketkit_marketplace.web.app import Web
+from ticketkit_marketplace.web.live import alone
 from ticketkit_marketplace.web.settings import Options
 
 if TYPE_CHECKING:
@@ -18,7 +23,12 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from ticketkit.runtime.settings import Settings
+    from ticketkit_marketplace.web.live import Source
     from ticketkit_marketplace.web.settings import WebSettings
+
+
+_HEALTH: Final = {"/healthz": {"status": "alive"}, "/readyz": {"status": "ready"}}
+"""What whoever runs it asks for. It is ready without the services: it has a page for when they are away."""
 
 
 class Process:
@@ -29,7 +39,7 @@ class Process:
         web: Of the web client.
 
     Raises:
-        Misconfigured: The URL of the API is not set.
+        Misconfigured: The URL of the API is not set, or there is no such bus.
     """
 
     def __init__(self, settings: Settings, web: WebSettings) -> None:
@@ -38,6 +48,7 @@ class Process:
             raise Misconfigured(msg)
         self._url, self._patience = str(web.api_url).rstrip("/"), web.api_timeout
         self._options = Options.of(settings, web)
+        self._source = _source(settings.bus_url.get_secret_value())
         self._web: Web | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,12 +56,23 @@ class Process:
         if self._web is None:
             msg = "The web client is not running."
             raise RuntimeError(msg)
+        if scope["type"] == "http" and scope["path"] in _HEALTH:
+            await JSONResponse(_HEALTH[scope["path"]])(scope, receive, send)
+            return
         await self._web(scope, receive, send)
+
+    def end_streams(self) -> None:
+        """End the answers that would go on by themselves: the process stops."""
+        if self._web is not None:
+            self._web.end_streams()
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
         """Keep connections to the API."""
-        async with Api.at(self._url, patience=self._patience) as api, Web(api, self._options).running() as web:
+        async with (
+            Api.at(self._url, patience=self._patience) as api,
+            Web(api, self._options, source=self._source).running() as web,
+        ):
             await web.site.warm_up()
             self._web = web
             yield
@@ -61,7 +83,7 @@ def run(settings: Settings, web: WebSettings, *, host: str, port: int, say: Call
     """Serve until SIGINT or SIGTERM.
 
     Raises:
-        Misconfigured: The address can't be had, or the URL of the API is not set.
+        Misconfigured: The address can't be had, the URL of the API is not set, or there is no such bus.
     """
     process = Process(settings, web)
     listener = server.bound_socket(host, port)
@@ -72,4 +94,13 @@ def run(settings: Settings, web: WebSettings, *, host: str, port: int, say: Call
             listener,
             announce=lambda: say(f"The web client is on {server.address(listener)}"),
             drain=settings.drain,
+            stopping=process.end_streams,
+            trusted_proxies=settings.trusted_proxies,
         )
+
+
+def _source(bus: str) -> Source | None:
+    """What is heard of the services: all of it on a bus that processes share, nothing on one inside of theirs."""
+    market = Marketplace(bus=bus, services=())
+    shared = Capability.MULTI_PROCESS in market.plugins.backend(BackendKind.BUS, bus).capabilities
+    return alone(market) if shared else None

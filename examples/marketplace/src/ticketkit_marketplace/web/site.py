@@ -13,6 +13,7 @@ from ticketkit_marketplace.web.api import Away, Refused
 from ticketkit_marketplace.web.assets import Assets
 from ticketkit_marketplace.web.billboard import Billboard
 from ticketkit_marketplace.web.lister import Lister
+from ticketkit_marketplace.web.live import Hub, Source
 from ticketkit_marketplace.web.rendering import environment
 from ticketkit_marketplace.web.uploads import Uploads
 
@@ -37,6 +38,8 @@ class Site:
         api: ticketkit's API.
         options: What was set.
         clock: The time that pages go by: the services' own, where they are in this process.
+        source: What the hub hears; None where there is nothing to be heard.
+        hub: Tells open pages what changes.
         billboard: What is on, and from how much.
         lister: Lists sellers' files.
     """
@@ -44,15 +47,19 @@ class Site:
     api: Api
     options: Options
     clock: Clock = field(default_factory=SystemClock)
+    source: Source | None = None
     assets: Assets = field(default_factory=Assets)
     templates: Environment = field(init=False)
     billboard: Billboard = field(init=False)
     lister: Lister = field(init=False)
+    hub: Hub = field(init=False)
 
     def __post_init__(self) -> None:
         """Make what is made of the rest."""
         self.templates = environment(self.assets)
         self.billboard = Billboard(self.api.nobody, self.clock)
+        self.hub = Hub(most=self.options.streams, most_an_address=self.options.streams_per_address)
+        self.hub.on_change(self.billboard.heard)
         self.lister = Lister(Uploads(self.options.uploads, self.clock), self.billboard)
 
     @asynccontextmanager
@@ -61,7 +68,10 @@ class Site:
         async with anyio.create_task_group() as group:
             await group.start(self.billboard.run)
             await group.start(self.lister.run)
+            if self.source is not None:
+                await group.start(self.hub.hear, self.source)
             yield
+            self.hub.close()
             group.cancel_scope.cancel()
 
     async def warm_up(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlencode
@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from ticketkit_marketplace.web.forms import Form
+from ticketkit_marketplace.web.live import address_of
 from ticketkit_marketplace.web.security import REQUEST_ID, check_same_origin
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from ticketkit.http.shapes import User
     from ticketkit_marketplace.web.api import Visitor
+    from ticketkit_marketplace.web.live import Topic
     from ticketkit_marketplace.web.site import Site
 
 DONE: Final = "done"
@@ -51,13 +53,19 @@ class Visit:
         site: The parts of the web client.
         api: ticketkit's API, in the name of the visitor.
         user: Who is signed in.
+        since: The hub's moment when the visit began: nothing that was read is older.
     """
 
     site: Site
     request: Request
     api: Visitor
     user: User | None = None
+    since: str = field(init=False)
     _form: Form | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Remember when."""
+        self.since = self.site.hub.now
 
     @property
     def id(self) -> str:
@@ -118,22 +126,31 @@ class Visit:
             self._form = await Form.sent(self.request)
         return self._form
 
-    def page(self, template: str, /, *, status: int = 200, csp: str | None = None, **values: Any) -> Response:
+    def page(
+        self,
+        template: str,
+        /,
+        *,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        shows: Sequence[Topic] = (),
+        **values: Any,
+    ) -> Response:
         """A page.
 
         Args:
             template: Name of the file.
             status: Of the response.
-            csp: Its content security policy, where that is not the usual one.
+            headers: Of the response, instead of the usual ones of these names.
+            shows: What changes by itself; the page is looked at again then.
             **values: For the template, besides `visit`, `user` and `notice`.
         """
         notice = NOTICES.get(self.request.query_params.get(DONE, ""))
         made = self.site.templates.get_template(template)
-        text = made.render(visit=self, user=self.user, notice=notice, **values)
-        headers = {"cache-control": "no-store" if self.api.has_session else "no-cache"}
-        if csp is not None:
-            headers["content-security-policy"] = csp
-        return self.with_cookies(HTMLResponse(text, status, headers=headers))
+        live = address_of(shows) if shows and self.site.hub.hears else None
+        text = made.render(visit=self, user=self.user, notice=notice, shows=shows, live=live, **values)
+        kept = {"cache-control": "no-store" if self.api.has_session else "no-cache"}
+        return self.with_cookies(HTMLResponse(text, status, headers={**kept, **(headers or {})}))
 
     def go(self, path: str, *, done: str | None = None) -> Response:
         """A redirect after a form (303).

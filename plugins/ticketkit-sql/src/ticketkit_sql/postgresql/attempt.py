@@ -340,6 +340,7 @@ class Attempt:
                     "aggregateversion": event.aggregateversion,
                     "correlationid": event.correlationid,
                     "causationid": event.causationid,
+                    "actor": event.actor,
                     "traceparent": event.traceparent,
                     "data": event.data.decode(),
                     "attempts": 0,

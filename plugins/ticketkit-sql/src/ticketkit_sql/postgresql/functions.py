@@ -11,7 +11,7 @@ from typing import Final
 from ticketkit_sql.tables import PREFIX
 
 HOLD: Final = f"{PREFIX}hold_1"
-WRITE: Final = f"{PREFIX}write_2"
+WRITE: Final = f"{PREFIX}write_3"
 
 STALE: Final = "TK001"
 """SQLSTATE: something changed since it was read; nothing was written."""
@@ -48,8 +48,8 @@ KINDS: Final = {
 }
 """By kind, in the order in which they are written: its table, and the columns that change."""
 
-OUTBOX_1: Final = (
-    "id type source subject time aggregateversion correlationid causationid traceparent data attempts free_at"
+OUTBOX_2: Final = (
+    "id type source subject time aggregateversion correlationid causationid traceparent data attempts free_at actor"
 )
 COMMANDS_1: Final = "id fingerprint answer consumer event_id at"
 
@@ -64,7 +64,8 @@ def create() -> list[str]:
 
 def drop() -> list[str]:
     """The statements that remove them, and those of earlier releases."""
-    return [f"DROP FUNCTION IF EXISTS {name}" for name in (WRITE, HOLD, f"{PREFIX}write_1")]
+    earlier = (f"{PREFIX}write_1", f"{PREFIX}write_2")
+    return [f"DROP FUNCTION IF EXISTS {name}" for name in (WRITE, HOLD, *earlier)]
 
 
 def _hold() -> str:
@@ -128,7 +129,7 @@ BEGIN
       WHERE t.order_id = r.order_id AND t.ticket_id = r.ticket_id;
   END IF;{_insert("new_lines", "order_lines")}
   IF events IS NOT NULL THEN
-    INSERT INTO {PREFIX}outbox ({_listed(OUTBOX_1)}) SELECT {_listed(OUTBOX_1, "r.")} FROM unnest(events) r;
+    INSERT INTO {PREFIX}outbox ({_listed(OUTBOX_2)}) SELECT {_listed(OUTBOX_2, "r.")} FROM unnest(events) r;
   END IF;{_insert("commands", "commands", COMMANDS_1)}
 END $$"""  # noqa: S608 - names of tables
 

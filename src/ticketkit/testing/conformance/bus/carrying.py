@@ -39,9 +39,12 @@ class Carrying(Conformance):
                 aggregateversion=2**53 + 1,
                 correlationid="cor-1",
                 causationid="cause-2",
+                actor="buyer-3",
                 traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
             ),
-            event(time=datetime(2026, 3, 1, tzinfo=UTC), correlationid="", causationid=None, traceparent=None),
+            event(
+                time=datetime(2026, 3, 1, tzinfo=UTC), correlationid="", causationid=None, actor=None, traceparent=None
+            ),
             event(time=datetime(1970, 1, 1, 0, 0, 0, 1, tzinfo=UTC), version=12, aggregateversion=0),
         ]
         async with backend.subscribe(GROUP, [ORDER]) as member, backend.broadcast([ORDER]) as ear:
@@ -59,6 +62,7 @@ class Carrying(Conformance):
                 subject=f"{name}{text}",
                 correlationid=text,
                 causationid=text or None,
+                actor=text or None,
                 data=body({text: [text, 1, -2.5, True, None, {"\u0000": "\u0001\u007f"}]}),
             )
             for name, text in TEXTS.items()

@@ -134,7 +134,7 @@ class StorageDecisions(Conformance):
         (ticket,) = await bazaar.offer()
         await bazaar.publish()
         before = await backend.now()
-        given = command(correlation_id="request-1", causation_id="cause-1", traceparent=_TRACE)
+        given = command(correlation_id="request-1", causation_id="cause-1", actor="buyer", traceparent=_TRACE)
         order = await bazaar.place("buyer", ticket.id, given=given)
         after = await backend.now()
         events = await bazaar.publish()
@@ -145,6 +145,7 @@ class StorageDecisions(Conformance):
         assert (locked.subject, locked.aggregateversion, locked.source) == (ticket.id, 2, "/ticketkit/tickets")
         for event in events:
             assert (event.correlationid, event.causationid, event.traceparent) == ("request-1", "cause-1", _TRACE)
+            assert event.actor == "buyer"
             assert before <= event.time <= after
             assert event.time.utcoffset() == timedelta(0)
         body = json.loads(locked.data)

@@ -73,12 +73,12 @@ class StorageEntities(Conformance):
         bazaar = Bazaar(backend)
         tickets = [_ticket(title=text, extra=EXTRA) for text in ODD]
         facts = [Fact("ticket.created", key_of(ticket)) for ticket in tickets]
-        await bazaar.put(*tickets, facts=facts, given=command(correlation_id=ODD[3], causation_id=ODD[2]))
+        await bazaar.put(*tickets, facts=facts, given=command(correlation_id=ODD[3], causation_id=ODD[2], actor=ODD[1]))
         events = await bazaar.publish()
         bodies = [json.loads(event.data) for event in events]
         assert [body["title"] for body in bodies] == list(ODD)
         assert [body["extra"] for body in bodies] == [EXTRA] * len(ODD)
-        assert {(event.correlationid, event.causationid) for event in events} == {(ODD[3], ODD[2])}
+        assert {(event.correlationid, event.causationid, event.actor) for event in events} == {(ODD[3], ODD[2], ODD[1])}
 
     @promise()
     async def test_the_longest_texts_fit(self, backend: Storage) -> None:

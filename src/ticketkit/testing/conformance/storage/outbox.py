@@ -11,10 +11,12 @@ import pytest
 
 from ticketkit.backends.errors import Refused
 from ticketkit.backends.spec import Capability
+from ticketkit.domain.decision import Keys
+from ticketkit.domain.entities import Ticket, key_of
 from ticketkit.domain.errors import NotFound
 from ticketkit.testing.conformance.conformance import Conformance
 from ticketkit.testing.conformance.promise import promise
-from ticketkit.testing.conformance.storage.bazaar import LEASE, Bazaar
+from ticketkit.testing.conformance.storage.bazaar import LEASE, Bazaar, command, renamed
 from ticketkit.testing.conformance.storage.together import sorted_out, together, until
 
 if TYPE_CHECKING:
@@ -186,6 +188,52 @@ class StorageOutbox(Conformance):
         assert not await backend.drop_event(second.event.id)
         totals = await backend.totals()
         assert (totals.dead, totals.unpublished) == (0, 0)
+
+    @promise()
+    async def test_events_about_some_aggregates_are_found_whatever_became_of_them(self, backend: Storage) -> None:
+        """`events_about` tells of waiting, failed, published and dead events, oldest first, and of no others."""
+        bazaar = Bazaar(backend)
+        before = await backend.now()
+        subjects = await bazaar.tell(5)
+        published, dead, failed, waiting, other = await bazaar.claim()
+        await backend.mark_published([published, other])
+        await backend.mark_failed(dead, error=_ERROR, retry_in=None)
+        await backend.mark_failed(failed, error=_ERROR, retry_in=timedelta(minutes=1))
+        found = await backend.events_about([*reversed(subjects[:4]), "unknown"])
+        assert [kept.event for kept in found] == [claim.event for claim in (published, dead, failed, waiting)]
+        assert [(kept.state.value, kept.attempts, kept.error) for kept in found] == [
+            ("published", 0, ""),
+            ("dead", 1, _ERROR),
+            ("waiting", 1, _ERROR),
+            ("waiting", 0, ""),
+        ]
+        ended = [kept.ended_at for kept in found]
+        assert ended[2:] == [None, None], "an event that waits has not ended"
+        assert all(at is not None and at >= before for at in ended[:2])
+        assert await backend.events_about([]) == []
+
+    @promise()
+    async def test_events_about_an_aggregate_are_bounded(self, backend: Storage) -> None:
+        """`limit` keeps the oldest, `since` leaves out what was committed before, and a replayed event waits again."""
+        bazaar = Bazaar(backend)
+        (ticket,) = await bazaar.offer()
+        for number in range(3):
+            await backend.decide(
+                Keys.of(key_of(ticket)),
+                lambda state, number=number: renamed(state.require(Ticket, ticket.id), f"{number}"),
+                command(),
+            )
+        listed, *rest = await backend.events_about([ticket.id])
+        assert [kept.event.aggregateversion for kept in (listed, *rest)] == [1, 2, 3, 4]
+        assert await backend.events_about([ticket.id], limit=2) == [listed, rest[0]]
+        later = rest[0].event.time + timedelta(microseconds=1)
+        since = [kept for kept in rest if kept.event.time >= later]
+        assert await backend.events_about([ticket.id], since=later) == since
+        await bazaar.publish()
+        await backend.replay_event(listed.event.id)
+        again, *published = await backend.events_about([ticket.id])
+        assert again == listed
+        assert {kept.state.value for kept in published} == {"published"}
 
     @promise()
     async def test_waiting_ends_soon_after_a_commit(self, backend: Storage) -> None:

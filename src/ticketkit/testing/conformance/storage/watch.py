@@ -23,7 +23,7 @@ from ticketkit.ids import new_id
 from ticketkit.testing.conformance.conformance import Conformance
 from ticketkit.testing.conformance.promise import promise
 from ticketkit.testing.conformance.storage.bazaar import Bazaar, command
-from ticketkit.testing.conformance.storage.samples import TIME
+from ticketkit.testing.conformance.storage.samples import ODD, TIME
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -115,6 +115,32 @@ class StorageWatch(Conformance):
         assert [hook.id for hook in await backend.unapplied_webhooks(2)] == oldest[:2]
         await bazaar.put(*(replace(hook, outcome="applied") for hook in hooks if hook.id == oldest[0]))
         assert [hook.id for hook in await backend.unapplied_webhooks(10)] == oldest[1:]
+
+    @promise()
+    async def test_webhooks_about_a_payment(self, backend: Storage) -> None:
+        """Webhooks are found by the provider's objects that they are about, oldest first, applied or not."""
+        references = ("pi_a", "pi_b", None, "pi_a", "pi_c", ODD[3])
+        hooks = [
+            Webhook(
+                id=f"fake:{number}",
+                provider="fake",
+                reference=reference,
+                what="paid",
+                body="{}",
+                received_at=TIME - timedelta(seconds=number),
+                outcome="applied" if number else None,
+            )
+            for number, reference in enumerate(references)
+        ]
+        await Bazaar(backend).put(*hooks)
+        found = await backend.webhooks_about(["pi_a", ODD[3], "pi_a", "unknown"])
+        assert [(hook.id, hook.outcome) for hook in found] == [
+            ("fake:5", "applied"),
+            ("fake:3", "applied"),
+            ("fake:0", None),
+        ]
+        assert [hook.id for hook in await backend.webhooks_about(["pi_a", "pi_b"], limit=2)] == ["fake:3", "fake:1"]
+        assert await backend.webhooks_about([]) == []
 
     @promise()
     async def test_revoked_sessions(self, backend: Storage) -> None:

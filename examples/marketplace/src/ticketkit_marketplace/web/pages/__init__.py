@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ticketkit_marketplace.web.pages import account, catalogue, door, files, listings, orders, selling
+from ticketkit_marketplace.web.pages import account, catalogue, door, files, listings, orders, paying, selling
 from ticketkit_marketplace.web.visit import Page
 
 PAGES: Final[tuple[Page, ...]] = (
@@ -14,6 +14,7 @@ PAGES: Final[tuple[Page, ...]] = (
     *files.PAGES,
     *listings.PAGES,
     *orders.PAGES,
+    *paying.PAGES,
     *door.PAGES,
 )
 """All of them; what has no id in its path comes before what has."""

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from ticketkit_marketplace.web.api import Refused
 from ticketkit_marketplace.web.forms import Form
+from ticketkit_marketplace.web.live import Kind, Topic
 from ticketkit_marketplace.web.rendering import moment_of
 from ticketkit_marketplace.web.site import ON_A_PAGE
 from ticketkit_marketplace.web.visit import Page, Visit
@@ -76,6 +77,7 @@ async def live_event(visit: Visit) -> Response:
         first=f"/events/{visit.id}?{urlencode(wanted)}#tickets" if cursor else None,
         next=following,
         sorts=SORTS,
+        shows=() if form.errors else (Topic(Kind.EVENT, event["id"]), Topic(Kind.TICKETS, event["id"])),
     )
 
 
@@ -91,6 +93,7 @@ async def ticket(visit: Visit) -> Response:
         sale=None if event is None else sale_of(event, visit.site.now()),
         mine=mine,
         form=Form(),
+        shows=[Topic(Kind.TICKET, found["id"]), *([] if event is None else [Topic(Kind.EVENT, event["id"])])],
     )
 
 

@@ -1,4 +1,4 @@
-"""A buyer's orders: pay, ask for more time, cancel, and see how each ended."""
+"""A buyer's orders: ask for more time, cancel, see how each ended, and show the passes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from ticketkit_marketplace.web.api import Refused
 from ticketkit_marketplace.web.forms import Form
+from ticketkit_marketplace.web.live import Kind, Topic
 from ticketkit_marketplace.web.pages import buying
 from ticketkit_marketplace.web.visit import Page, Visit
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 ON_A_PAGE: Final = 25
 _CONFLICT: Final = 409
-_DECLINED: Final = 402
 STATES: Final[Mapping[str, tuple[str, str]]] = {
     "created": ("Waiting for payment", "warn"),
     "awaiting_payment": ("Being paid", "warn"),
@@ -30,6 +30,8 @@ STATES: Final[Mapping[str, tuple[str, str]]] = {
     "cancelled": ("Over", "off"),
 }
 """States of orders for people, with the kind of their badge."""
+OPEN: Final = ("created", "awaiting_payment")
+"""States of orders that go on by themselves."""
 REASONS: Final[Mapping[str, tuple[str, str]]] = {
     "buyer": ("You cancelled this order", "The tickets are for sale again."),
     "expired": ("This order has expired", "Its time ran out before it was paid. You were not charged."),
@@ -39,19 +41,6 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = {
     "event_cancelled": ("The event is cancelled", "You were not charged."),
 }
 """How an order ended without tickets, by the API's reason: heading and what it means."""
-CARDS: Final[Mapping[str, str]] = {
-    "tok_visa": "A card that pays",
-    "tok_chargeDeclined": "A card that is declined",
-    "tok_chargeDeclinedInsufficientFunds": "A card without enough money on it",
-    "tok_chargeDeclinedExpiredCard": "A card that has expired",
-    "tok_pending": "A card whose bank takes its time",
-}
-"""Test cards of the play-money provider, by token."""
-_ADVICE: Final[Mapping[str, str]] = {
-    "insufficient_funds": "Use another card, or one with more money on it.",
-    "expired_card": "Use a card that is still valid.",
-    "incorrect_cvc": "Check the three digits on the back of the card.",
-}
 
 
 async def orders(visit: Visit) -> Response:
@@ -65,30 +54,6 @@ async def orders(visit: Visit) -> Response:
         first="/orders" if visit.query.get("cursor") else None,
         next=None if part.next is None else f"/orders?{urlencode({'cursor': part.next})}",
     )
-
-
-async def show(visit: Visit) -> Response:
-    """One order, wherever it is."""
-    return await _page(visit, await visit.api.get(f"/api/orders/{visit.id}"))
-
-
-async def pay(visit: Visit) -> Response:
-    """Pay for an order."""
-    form = await visit.form()
-    token = form["card"]
-    if token not in CARDS:
-        form.errors["card"] = "Choose a card."
-        return await _page(visit, await visit.api.get(f"/api/orders/{visit.id}"), form)
-    try:
-        charge = await visit.api.post("/api/payments", {"orderId": visit.id, "token": token}, key=form.key)
-    except Refused as refused:
-        if refused.status not in (_DECLINED, _CONFLICT):
-            raise
-        order = await visit.api.get(f"/api/orders/{visit.id}")
-        if refused.status == _DECLINED:
-            return await _declined(visit, order, refused)
-        return await _page(visit, order, status=_CONFLICT)  # it is over, or being paid: the page says so
-    return visit.go(f"/orders/{visit.id}", done="paid" if charge["status"] == "completed" else None)
 
 
 async def extend(visit: Visit) -> Response:
@@ -128,29 +93,29 @@ async def passes(visit: Visit) -> Response:
     return visit.page("passes.html", order=order, passes=shown, events=await _events(visit, order["tickets"]))
 
 
-async def _page(visit: Visit, order: Any, form: Form | None = None, *, status: int = 200) -> Response:
-    form = form or Form()
+async def page(visit: Visit, order: Any, *, status: int = 200, form: Form | None = None, **values: Any) -> Response:
+    """One order, wherever it is.
+
+    Args:
+        visit: Of its buyer.
+        order: As the API has it.
+        status: Of the response.
+        form: To pay with, as it was sent.
+        **values: For the template: how it can be paid.
+    """
     released = order["status"] == "completed" and any(one["orderId"] != order["id"] for one in order["tickets"])
     return visit.page(
         "order.html",
-        status=422 if form.errors else status,
+        status=status,
         order=order,
         events=await _events(visit, order["tickets"]),
-        form=form,
+        form=form or Form(),
         more=Form(),
-        cards=CARDS,
-        state=STATES[order["status"]],
         end=REASONS.get(order["reason"] or ""),
         released=released,
         now=visit.site.now(),
-    )
-
-
-async def _declined(visit: Visit, order: Any, refused: Refused) -> Response:
-    advice = _ADVICE.get(refused.code, "Use another card, or ask your bank.")
-    again = order["status"] == "created"
-    return visit.page(
-        "declined.html", status=_DECLINED, order=order, detail=refused.detail, advice=advice, again=again, form=Form()
+        shows=[Topic(Kind.ORDER, order["id"])] if order["status"] in OPEN else (),
+        **values,
     )
 
 
@@ -166,8 +131,6 @@ def _code(text: str) -> Markup:
 
 PAGES: Final = (
     Page(path="/orders", show=orders, submit=buying.order),
-    Page(path="/orders/{id}", show=show, signed_in=True),
-    Page(path="/orders/{id}/pay", submit=pay, signed_in=True),
     Page(path="/orders/{id}/extend", submit=extend, signed_in=True),
     Page(path="/orders/{id}/cancel", submit=cancel, signed_in=True),
     Page(path="/orders/{id}/passes", show=passes, signed_in=True),

@@ -1,14 +1,19 @@
-// Everything works without this file. It spares a second click and says how many tickets are chosen.
+// Everything works without this file. It spares a second click, says how many tickets are chosen, counts the time down, and
+// looks at the page again when something on it has changed.
 
-for (const form of document.querySelectorAll('form[method="post"]')) {
-  form.addEventListener("submit", (event) => {
-    if (form.dataset.sent) {
-      event.preventDefault();
-    }
-    form.dataset.sent = "yes";
-    event.submitter?.setAttribute("aria-busy", "true");
-  });
-}
+const main = document.getElementById("main");
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post") {
+    return;
+  }
+  if (form.dataset.sent) {
+    event.preventDefault();
+  }
+  form.dataset.sent = "yes";
+  event.submitter?.setAttribute("aria-busy", "true");
+});
 
 // A page that comes back from the browser's memory can be sent again; its key makes that harmless.
 addEventListener("pageshow", (event) => {
@@ -24,54 +29,40 @@ addEventListener("pageshow", (event) => {
 document.querySelector("[autofocus]#errors")?.focus();
 
 // The button says how many tickets are chosen and what they cost together; sums are of minor units.
-for (const form of document.querySelectorAll("form[data-choice]")) {
+function tell(form) {
   const button = form.querySelector(".buy button");
-  const plain = button.textContent;
-  const tell = () => {
-    const chosen = [...form.querySelectorAll('[name="ticket"]:checked')];
-    const currencies = new Set(chosen.map((box) => box.dataset.currency));
-    button.textContent = plain;
-    if (currencies.size === 1) {
-      const [currency] = currencies;
-      const format = new Intl.NumberFormat("en-US", { style: "currency", currency });
-      const minor = chosen.reduce((sum, box) => sum + Number(box.dataset.minor), 0);
-      const digits = Number(chosen[0].dataset.digits);
-      const tickets = chosen.length === 1 ? "ticket" : "tickets";
-      button.textContent = `Buy ${chosen.length} ${tickets} for ${format.format(minor / 10 ** digits)}`;
-    }
-  };
-  form.addEventListener("change", tell);
-  addEventListener("pageshow", tell); // the back button brings chosen ones back
-  tell();
-}
-
-// What changes by itself is looked at again every few seconds: `data-refresh` says how many.
-async function refresh(part) {
-  const answer = await fetch(location.href, { headers: { accept: "text/html" } });
-  if (!answer.ok) {
-    return part;
+  if (!button) {
+    return;
   }
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const fresh = page.getElementById(part.id);
-  if (!fresh) {
-    return part;
+  button.dataset.plain ??= button.textContent;
+  const chosen = [...form.querySelectorAll('[name="ticket"]:checked')];
+  const currencies = new Set(chosen.map((box) => box.dataset.currency));
+  let text = button.dataset.plain;
+  if (currencies.size === 1) {
+    const [currency] = currencies;
+    const format = new Intl.NumberFormat("en-US", { style: "currency", currency });
+    const minor = chosen.reduce((sum, box) => sum + Number(box.dataset.minor), 0);
+    const digits = Number(chosen[0].dataset.digits);
+    const tickets = chosen.length === 1 ? "ticket" : "tickets";
+    text = `Buy ${chosen.length} ${tickets} for ${format.format(minor / 10 ** digits)}`;
   }
-  document.title = page.title;
-  if (fresh.innerHTML !== part.innerHTML && !part.contains(document.activeElement)) {
-    part.replaceWith(fresh);
-    return fresh;
-  }
-  return part;
-}
-
-async function watch(part) {
-  while (part.dataset.refresh) {
-    await new Promise((done) => setTimeout(done, part.dataset.refresh * 1000));
-    part = await refresh(part).catch(() => part);
+  if (button.textContent !== text) {
+    button.textContent = text;
   }
 }
 
-document.querySelectorAll("[data-refresh][id]").forEach(watch);
+function tellAll() {
+  document.querySelectorAll("form[data-choice]").forEach(tell);
+}
+
+document.addEventListener("change", (event) => {
+  const form = event.target.closest("form[data-choice]");
+  if (form) {
+    tell(form);
+  }
+});
+addEventListener("pageshow", tellAll); // the back button brings chosen ones back
+tellAll();
 
 // The countdown goes by the server's clock: how far this one is off is known from the page's own time.
 const ANNOUNCED = new Map([[300, "5 minutes"], [60, "1 minute"]]);
@@ -88,9 +79,11 @@ function countDown() {
     if (status && ANNOUNCED.has(left)) {
       status.textContent = `${ANNOUNCED.get(left)} left to pay. You can ask for more time below.`;
     }
-    if (left === 0 && !place.dataset.over) {
-      place.dataset.over = "yes";
-      setTimeout(() => location.reload(), 2000);
+    if (left === 0 && !place.over) {
+      place.over = setTimeout(() => {
+        place.over = undefined;
+        soon();
+      }, 2000);
     }
   }
 }
@@ -98,4 +91,203 @@ function countDown() {
 if (document.querySelector("[data-until]")) {
   countDown();
   setInterval(countDown, 500);
+}
+
+// Looking again: the page is fetched, and what is different in it is changed in place. What somebody is filling in stays.
+const key = (node) => node.id || (node.nodeName === "FORM" ? node.getAttribute("action") : "") || "";
+const alike = (one, other) =>
+  one.nodeName === other.nodeName && key(one) === key(other) && (key(one) !== "" || one.className === other.className);
+
+function keeps(old, fresh) {
+  if (old.matches("[data-keep], [name=key]") || (old.querySelector("iframe") && !fresh.querySelector("iframe"))) {
+    return true;
+  }
+  // The price that a buyer has seen stays with what they have chosen, or are about to: another one is asked about.
+  const row = old.closest("tr");
+  return old.name === "seen" && Boolean(row ? row.querySelector(":checked") : old.form.matches(":has(button:is(:hover, :focus))"));
+}
+
+function change(old, fresh) {
+  if (old.isEqualNode(fresh)) {
+    return;
+  }
+  if (old.nodeType !== Node.ELEMENT_NODE) {
+    old.data = fresh.data;
+    return;
+  }
+  if (keeps(old, fresh)) {
+    return;
+  }
+  for (const name of old.getAttributeNames()) {
+    if (!fresh.hasAttribute(name) && name !== "data-plain") {
+      old.removeAttribute(name);
+    }
+  }
+  for (const name of fresh.getAttributeNames()) {
+    if (old.getAttribute(name) !== fresh.getAttribute(name)) {
+      old.setAttribute(name, fresh.getAttribute(name));
+    }
+  }
+  changeChildren(old, fresh);
+}
+
+function changeChildren(old, fresh) {
+  const wanted = new Set([...fresh.children].map(key));
+  let place = old.firstChild;
+  for (const child of fresh.childNodes) {
+    let found = place;
+    while (found && !alike(found, child)) {
+      found = child.nodeType === Node.ELEMENT_NODE ? found.nextSibling : null;
+    }
+    if (!found) {
+      old.insertBefore(document.importNode(child, true), place);
+      continue;
+    }
+    while (place !== found && !(key(place) && wanted.has(key(place)))) {
+      place = without(place);
+    }
+    if (place === found) {
+      place = found.nextSibling;
+    } else {
+      old.insertBefore(found, place);
+    }
+    change(found, child);
+  }
+  while (place) {
+    place = without(place);
+  }
+}
+
+// Takes something away, and returns what comes after it. A chosen ticket stays where it is, to be asked about.
+function without(node) {
+  const next = node.nextSibling;
+  if (node.nodeName !== "TR" || !(node.classList.contains("gone") || node.querySelector(":checked"))) {
+    node.remove();
+  } else if (!node.classList.contains("gone")) {
+    ask(node).catch(() => {});
+  }
+  return next;
+}
+
+// A chosen ticket is not on the page any more: it is on the next one now, or gone.
+async function ask(row) {
+  const link = row.querySelector("a");
+  const page = await fetched(link.href);
+  if (page && !page.querySelector("[name=seen]")) {
+    const box = row.querySelector("[name=ticket]");
+    box.checked = false;
+    box.disabled = true;
+    row.className = "gone";
+    const badge = Object.assign(document.createElement("span"), { className: "badge warn", textContent: "Gone" });
+    row.querySelector("th").append(" ", badge);
+    tell(row.closest("form"));
+    announce(`${link.textContent} is gone. You have not ordered it.`);
+  }
+}
+
+async function fetched(address) {
+  const answer = await fetch(address, { headers: { accept: "text/html" } });
+  return answer.ok && !answer.redirected ? new DOMParser().parseFromString(await answer.text(), "text/html") : null;
+}
+
+function announce(text) {
+  document.getElementById("news").textContent = text;
+}
+
+function headlines() {
+  const places = [...main.querySelectorAll("h1, .note, dd.big")].filter((place) => !place.querySelector("[data-until]"));
+  return places.map((place) => place.textContent.trim().replace(/\s+/g, " "));
+}
+
+async function look() {
+  const page = await fetched(location.href);
+  const fresh = page?.getElementById("main");
+  const errors = document.getElementById("errors");
+  if (!fresh || document.querySelector("form[data-sent]") || (errors && !page.getElementById("errors"))) {
+    return;
+  }
+  const before = headlines();
+  const focused = document.activeElement;
+  change(main, fresh);
+  document.title = page.title;
+  countDown();
+  tellAll();
+  if (focused !== document.activeElement) {
+    (focused.isConnected ? focused : main).focus({ preventScroll: true });
+  }
+  const news = headlines().filter((text) => !before.includes(text));
+  if (news.length) {
+    announce(news.join(" "));
+  }
+}
+
+// When to look: soon after the server says so, not more than once a second; and now and then by itself, as `data-refresh` says.
+const PAUSE = 1000;
+const SLOWLY = 60; // seconds, while the server tells
+const UNHEARD = 60_000;
+let looked = 0;
+let waiting = 0;
+let looking = false;
+
+function soon() {
+  waiting ||= setTimeout(lookNow, looking ? PAUSE : Math.max(0, looked + PAUSE - Date.now()));
+}
+
+async function lookNow() {
+  waiting = 0;
+  if (looking) {
+    soon();
+    return;
+  }
+  looking = true;
+  await look().catch(() => {}); // offline: later
+  looking = false;
+  looked = Date.now();
+  tune();
+}
+
+let stream;
+let refused = -UNHEARD;
+
+function tune() {
+  const address = document.hidden ? undefined : main.dataset.live;
+  if (stream && stream.address !== address) {
+    stream.close();
+    stream = undefined;
+  }
+  if (address && !stream && Date.now() - refused >= UNHEARD) {
+    stream = new EventSource(`${address}&since=${encodeURIComponent(main.dataset.since)}`);
+    stream.address = address;
+    stream.addEventListener("change", soon);
+    stream.addEventListener("again", soon);
+    stream.addEventListener("error", () => {
+      if (stream?.readyState === EventSource.CLOSED) {
+        stream = undefined;
+        refused = Date.now();
+      }
+    });
+  }
+}
+
+// A page that nobody sees needs no connection, of which a browser has few; the server knows what it missed.
+function watch() {
+  tune();
+  const own = [...document.querySelectorAll("[data-refresh]")].map((part) => Number(part.dataset.refresh));
+  const heard = stream?.readyState === EventSource.OPEN;
+  const every = Math.min(...own) * PAUSE;
+  if (own.length && !document.hidden && Date.now() - looked >= (heard ? Math.max(every, SLOWLY * PAUSE) : every)) {
+    soon();
+  }
+}
+
+if (document.querySelector("[data-refresh]")) {
+  looked = Date.now();
+  setInterval(watch, PAUSE);
+  document.addEventListener("visibilitychange", watch);
+  addEventListener("pageshow", watch);
+  addEventListener("pagehide", () => {
+    stream?.close();
+    stream = undefined;
+  });
+  watch();
 }
