@@ -288,7 +288,12 @@ class Runtime:
                 lifetime=config.session_lifetime,
             )
         if Boundary.INVENTORY in storages:
-            self._operations = Operations(storages[Boundary.INVENTORY], commands)
+            self._operations = Operations(
+                storages[Boundary.INVENTORY],
+                commands,
+                payments=storages.get(Boundary.PAYMENTS),
+                bus=backends.bus,
+            )
         if ServiceName.TICKETS in names:
             self._services[ServiceName.TICKETS] = Tickets(storages[Boundary.INVENTORY], commands)
         if ServiceName.ORDERS in names:
