@@ -105,6 +105,31 @@ async def test_orders_are_found_by_state_and_by_id(operator: Browser, market: Ma
     assert (page.status, "This is no id of an order" in page.text) == (422, True)
 
 
+async def test_an_order_tells_its_story_with_who_caused_each_step(
+    operator: Browser, market: Marketplace, order: Order
+) -> None:
+    await market.clock.advance(seconds=30)
+    charge = await market.payments.pay("ada", order.id, token="tok_visa")
+    await market.payments.refund(charge.id, actor="olga", seller_id=None)
+    await market.clock.advance(seconds=5)
+    page = await operator.open(f"/ops/orders/{order.id}")
+    told = page.every(".story .entry")
+    assert told[0].startswith("00:00:00.000 order.created created: 300.00 USD, 2 tickets by the buyer ada")
+    names = [entry.split()[1] for entry in told]
+    assert [name for name in names if name.startswith("charge.")][:3] == [
+        "charge.created",
+        "charge.authorized",
+        "charge.completed",
+    ]
+    assert "refund.completed" in names
+    assert any("olga" in entry for entry in told if "refund.created" in entry)
+    money = page.every("[aria-label='Charges and refunds'] tbody tr")
+    assert money[0].startswith(f"charge {charge.id} completed pays it $300.00 fake")
+    assert money[1].startswith("refund ")
+    assert "pays it" in page.text
+    assert "Still to happen" not in page.text
+
+
 async def test_orders_come_in_pages(operator: Browser, market: Marketplace, tickets: list[Ticket]) -> None:
     ids = []
     for number in range(70):
