@@ -29,6 +29,7 @@ from ticketkit.domain.money import Money
 from ticketkit.domain.payments import OrderNews
 from ticketkit.domain.policy import OnDecline
 from ticketkit.events.catalogue import OrderState
+from ticketkit.services.correlation import asked_by, correlated
 from ticketkit.services.progress import TooManyWaiting
 from ticketkit.services.reconciliation import Reconciler
 from ticketkit.services.walking import Walk
@@ -215,7 +216,8 @@ class Payments:
             if answer.replayed and (await self._refund(refund)).status is RefundStatus.FAILED:
                 attempt += 1  # a refusal is decided anew: another refund
                 continue
-            self._driver.begin_refund(refund.id)
+            with correlated(asked_by(command)):
+                self._driver.begin_refund(refund.id)
             return await self._ended(refund)
 
     async def handle_order(self, event: Event[OrderState]) -> None:
@@ -342,7 +344,8 @@ class Payments:
             )
             charge = answer.one(Charge)
             if not answer.replayed:
-                self._driver.begin(charge, answer.one(OrderCopy))
+                with correlated(asked_by(command)):
+                    self._driver.begin(charge, answer.one(OrderCopy))
                 return charge
             newest = await self._newest(charge)
             if newest.status is not ChargeStatus.FAILED:

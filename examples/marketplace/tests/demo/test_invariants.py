@@ -9,6 +9,7 @@ import pytest
 from ticketkit.backends.payments import ProviderCharge, ProviderStatus
 from ticketkit.backends.storage import Totals
 from ticketkit.domain.entities import (
+    CancelReason,
     Charge,
     ChargeStatus,
     Holds,
@@ -242,15 +243,53 @@ def taken_and_given_back(found: Snapshot) -> Snapshot:
         taken_and_given_back,
         lambda found: given_back(found, minor=1, release=False),
         lambda found: given_back(keeping(found), release=False),
+        called_off,
+        half_called_off,
     ],
-    ids=["all given back", "sold again", "taken at once and given back", "part given back", "given back and kept"],
+    ids=[
+        "all given back",
+        "sold again",
+        "taken at once and given back",
+        "part given back",
+        "given back and kept",
+        "called off",
+        "half called off",
+    ],
 )
 def test_money_given_back_breaks_none(make: "Callable[[Snapshot], Snapshot]") -> None:
     assert broken(make(sound())) == []
 
 
+def called_off(found: Snapshot, *, refunded: int = PRICE.minor) -> Snapshot:
+    """The live event of the sold ticket is cancelled: whatever the policy says, its money is given back."""
+    keeping(given_back(found, minor=refunded))
+    found.orders["o1"] = replace(found.orders["o1"], reason=CancelReason.EVENT_CANCELLED)
+    found.copies["o1"] = replace(found.copies["o1"], reason=CancelReason.EVENT_CANCELLED)
+    found.tickets["t1"] = replace(found.tickets["t1"], status=TicketStatus.WITHDRAWN)
+    return found
+
+
+def half_called_off(found: Snapshot, *, refunded: int = PRICE.minor) -> Snapshot:
+    """An order of two tickets keeps one of them, and the money of the other is given back."""
+    both = Money(2 * PRICE.minor, "USD")
+    found.orders["o1"] = replace(found.orders["o1"], reason=CancelReason.EVENT_CANCELLED)
+    found.copies["o1"] = replace(found.copies["o1"], reason=CancelReason.EVENT_CANCELLED)
+    found.charges["c1"] = replace(found.charges["c1"], amount=both, refunded=refunded, given_back=refunded)
+    booked = replace(found.books.charges[0], amount=both, captured=both.minor, refunded=refunded)
+    found.books = Books((booked,))
+    return found
+
+
 def released_for_a_part(found: Snapshot) -> None:
     given_back(found, minor=1)
+
+
+def called_off_for_a_part(found: Snapshot) -> None:
+    called_off(found, refunded=1)
+
+
+def half_called_off_for_less(found: Snapshot) -> None:
+    half_called_off(found, refunded=1)
 
 
 def given_back_and_still_sold(found: Snapshot) -> None:
@@ -304,9 +343,11 @@ def payment_lost(found: Snapshot) -> None:
         (refunded_twice_the_same_sale, "Every captured charge"),
         (refunded_of_a_cancelled_order, "Every captured charge"),
         (taken_for_nothing_and_kept, "Every captured charge"),
-        (released_for_a_part, "An order's tickets are for sale again"),
-        (given_back_and_still_sold, "An order's tickets are for sale again"),
-        (given_back_kept_and_released, "An order's tickets are for sale again"),
+        (half_called_off_for_less, "Every captured charge"),
+        (called_off_for_a_part, "An order has given its tickets back exactly"),
+        (released_for_a_part, "An order has given its tickets back exactly"),
+        (given_back_and_still_sold, "An order has given its tickets back exactly"),
+        (given_back_kept_and_released, "An order has given its tickets back exactly"),
         (given_back_unknown_to_us, "The provider's books and ours agree"),
         (taken_without_a_charge, "The provider's books and ours agree"),
         (completed_without_money, "The provider's books and ours agree"),

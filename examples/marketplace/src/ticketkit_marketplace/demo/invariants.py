@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from ticketkit.backends.payments import ProviderStatus
 from ticketkit.backends.storage import Totals
 from ticketkit.domain.entities import (
+    CancelReason,
     Charge,
     ChargeStatus,
     Entity,
@@ -221,8 +222,15 @@ def _paid_wrongly(found: Snapshot, booked: ProviderCharge, charge: Charge | None
         yield f"{booked.reference} is captured, and its charge is not completed"
     elif order is None or order.status is not OrderStatus.COMPLETED or order.charge_id != charge.id:
         yield f"{booked.reference} is captured, and its order is not completed by it"
-    elif not booked.captured == booked.amount.minor == charge.amount.minor == order.total.minor:
+    elif not booked.captured == booked.amount.minor == charge.amount.minor == order.total.minor + _void(order, charge):
         yield f"{booked.reference} took {booked.captured}, and the order is {order.total}"
+    elif booked.refunded < _void(order, charge):
+        yield f"{booked.reference} keeps what order {order.id} paid for a live event that was cancelled"
+
+
+def _void(order: Order, charge: Charge) -> int:
+    """Minor units of what an order has no more, since a live event was cancelled."""
+    return charge.amount.minor - order.total.minor if order.reason is CancelReason.EVENT_CANCELLED else 0
 
 
 def _released_means_given_back(found: Snapshot) -> Finding:
@@ -233,12 +241,12 @@ def _released_means_given_back(found: Snapshot) -> Finding:
             if order.released:
                 wrong.append(f"order {order.id} is {order.status}, and has given its tickets back")
             continue
-        due = given_back.get(order.charge_id or "", False) and order.policy.on_refund is OnRefund.RELEASE
-        if order.released and not due:
+        whole, releases = given_back.get(order.charge_id or "", False), order.policy.on_refund is OnRefund.RELEASE
+        if order.released and not (whole and (releases or order.reason is CancelReason.EVENT_CANCELLED)):
             wrong.append(f"order {order.id} has given its tickets back, and its money was not given back in whole")
-        elif due and not order.released:
+        elif whole and releases and not order.released:
             wrong.append(f"order {order.id} was given back in whole, and still has its tickets")
-    name = "An order's tickets are for sale again exactly when all its money was given back (and its policy says so)"
+    name = "An order has given its tickets back exactly when all its money was given back (and its policy says so)"
     return Finding(name, len(found.orders), tuple(wrong))
 
 
