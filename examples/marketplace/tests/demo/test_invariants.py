@@ -235,6 +235,26 @@ def taken_and_given_back(found: Snapshot) -> Snapshot:
     return found
 
 
+def called_off(found: Snapshot, *, refunded: int = PRICE.minor) -> Snapshot:
+    """The live event of the sold ticket is cancelled: whatever the policy says, its money is given back."""
+    keeping(given_back(found, minor=refunded))
+    found.orders["o1"] = replace(found.orders["o1"], reason=CancelReason.EVENT_CANCELLED)
+    found.copies["o1"] = replace(found.copies["o1"], reason=CancelReason.EVENT_CANCELLED)
+    found.tickets["t1"] = replace(found.tickets["t1"], status=TicketStatus.WITHDRAWN)
+    return found
+
+
+def half_called_off(found: Snapshot, *, refunded: int = PRICE.minor) -> Snapshot:
+    """An order of two tickets keeps one of them, and the money of the other is given back."""
+    both = Money(2 * PRICE.minor, "USD")
+    found.orders["o1"] = replace(found.orders["o1"], reason=CancelReason.EVENT_CANCELLED)
+    found.copies["o1"] = replace(found.copies["o1"], reason=CancelReason.EVENT_CANCELLED)
+    found.charges["c1"] = replace(found.charges["c1"], amount=both, refunded=refunded, given_back=refunded)
+    booked = replace(found.books.charges[0], amount=both, captured=both.minor, refunded=refunded)
+    found.books = Books((booked,))
+    return found
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -258,26 +278,6 @@ def taken_and_given_back(found: Snapshot) -> Snapshot:
 )
 def test_money_given_back_breaks_none(make: "Callable[[Snapshot], Snapshot]") -> None:
     assert broken(make(sound())) == []
-
-
-def called_off(found: Snapshot, *, refunded: int = PRICE.minor) -> Snapshot:
-    """The live event of the sold ticket is cancelled: whatever the policy says, its money is given back."""
-    keeping(given_back(found, minor=refunded))
-    found.orders["o1"] = replace(found.orders["o1"], reason=CancelReason.EVENT_CANCELLED)
-    found.copies["o1"] = replace(found.copies["o1"], reason=CancelReason.EVENT_CANCELLED)
-    found.tickets["t1"] = replace(found.tickets["t1"], status=TicketStatus.WITHDRAWN)
-    return found
-
-
-def half_called_off(found: Snapshot, *, refunded: int = PRICE.minor) -> Snapshot:
-    """An order of two tickets keeps one of them, and the money of the other is given back."""
-    both = Money(2 * PRICE.minor, "USD")
-    found.orders["o1"] = replace(found.orders["o1"], reason=CancelReason.EVENT_CANCELLED)
-    found.copies["o1"] = replace(found.copies["o1"], reason=CancelReason.EVENT_CANCELLED)
-    found.charges["c1"] = replace(found.charges["c1"], amount=both, refunded=refunded, given_back=refunded)
-    booked = replace(found.books.charges[0], amount=both, captured=both.minor, refunded=refunded)
-    found.books = Books((booked,))
-    return found
 
 
 def released_for_a_part(found: Snapshot) -> None:
