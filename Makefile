@@ -62,7 +62,7 @@ embedded: install ## the other example: ticketkit inside a FastAPI app, on http:
 demo: install ## 1,000 buyers go for 200 Hamilton seats on $BACKENDS in $PROCESSES, then the books are checked
 	@exec $(BIN)/ticketkit-marketplace demo $(if $(BACKENDS),--backends $(BACKENDS)) $(if $(PROCESSES),--processes $(PROCESSES)) $(ARGS)
 
-bench: install ## locks a second and requests a second, beside their limits
+bench: install ## locks a second, requests a second, memory of 500 streams, beside their limits
 	@exec $(BIN)/ticketkit-marketplace bench $(ARGS)
 
 test: install ## the tests, with coverage (what CI runs)
