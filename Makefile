@@ -113,6 +113,9 @@ screenshots: install ## take pictures of every page of the web client into docs/
 first-purchase: install ## times a newcomer: from a fresh clone to a ticket bought in a browser
 	@PYTHONPATH=examples/marketplace/tests $(BIN)/python -m web.first_purchase $(ARGS)
 
+accessibility: install ## ask axe about every page of the web client, and write docs/accessibility.md
+	@PYTHONPATH=examples/marketplace/tests $(BIN)/python -m web.accessibility docs/accessibility.md
+
 docs-serve: install ## show the documentation on http://127.0.0.1:8001
 	@exec $(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001
 
