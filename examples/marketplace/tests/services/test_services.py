@@ -21,9 +21,8 @@ from anyio.to_thread import run_sync
 from ticketkit.backends.errors import Misconfigured
 from ticketkit.runtime.settings import Settings
 from ticketkit_marketplace.demo.process import Process
-from ticketkit_marketplace.deployment import running
+from ticketkit_marketplace.deployment import running, state
 from ticketkit_marketplace.deployment.running import LOCK
-from ticketkit_marketplace.deployment.supervisor import STATE
 
 SHOW = "Grand Horizons"
 NAMES = ["auth", "tickets", "orders-1", "orders-2", "expiration", "payments", "web"]
@@ -45,8 +44,8 @@ def process(open_folder: Path) -> Iterator[Process]:
 
 def told(folder: Path) -> dict[str, int]:
     """Process ids by name."""
-    state = json.loads((folder / STATE).read_text())
-    return {name: found["pid"] for name, found in state["processes"].items()}
+    found = json.loads((folder / state.FILE).read_text())["processes"]
+    return {name: one["pid"] for name, one in found.items()}
 
 
 def children(pid: int) -> dict[int, str]:

@@ -18,7 +18,7 @@ from ticketkit.runtime import server
 from ticketkit.services.catalogue import ServiceName
 from ticketkit_marketplace.combinations import COMBINATIONS, given, provided
 from ticketkit_marketplace.demo.process import Process, own_settings
-from ticketkit_marketplace.deployment import listing
+from ticketkit_marketplace.deployment import listing, state
 from ticketkit_marketplace.deployment.board import Board
 from ticketkit_marketplace.deployment.children import Child
 from ticketkit_marketplace.deployment.gateway import Gateway
@@ -89,6 +89,7 @@ def run(settings: Settings, wish: Wish, *, say: Callable[[str], None]) -> None:
         inner = stack.enter_context(server.bound_socket("127.0.0.1", 0))
         prepare(data)
         stack.enter_context(_alone(data))
+        state.check_nobody_left(data)
         keys = Keyring.kept(data, own_settings())
         board = Board(journal)
         stack.callback(board.close)
