@@ -1,4 +1,4 @@
-"""The deployment of compose.yaml on this machine: its own commands, settings and files, with ports instead of host names."""
+"""The deployment of compose.yaml on this machine: its own commands, settings and files, with ports for host names."""
 
 from __future__ import annotations
 
@@ -100,9 +100,18 @@ class Running:
             return False
 
     def stop(self) -> int:
-        """SIGTERM; the exit status."""
-        self.child.send_signal(signal.SIGTERM)
+        """SIGTERM, and wait; the exit status."""
+        self.retire()
+        return self.ended()
+
+    def ended(self) -> int:
+        """Wait until it ends; the exit status."""
         return self.child.wait(_RETIRING)
+
+    def retire(self) -> None:
+        """SIGTERM, without waiting."""
+        if self.child.poll() is None:
+            self.child.send_signal(signal.SIGTERM)
 
 
 @dataclass
@@ -204,7 +213,9 @@ def deployed(variables: Mapping[str, str], folder: Path) -> Iterator[Stack]:
         try:
             wait_until_ready([made.start(name) for name in PROCESSES])
             yield made
-            stopped = {name: process.stop() for name, process in made.processes.items()}
+            for process in made.processes.values():
+                process.retire()
+            stopped = {name: process.ended() for name, process in made.processes.items()}
             assert stopped == dict.fromkeys(made.processes, 0)
         finally:
             for process in made.processes.values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from deploy.files import PROCESSES, stages
+from deploy.files import DEPLOY, PROCESSES, stages
 from deploy.gateway import gateway
 from deploy.stack import HOST, Stack, program
 
@@ -78,12 +79,12 @@ def _env_file(stack: Stack, service: str, folder: Path) -> Path:
 def test_services_write_rows_and_change_no_schema(stack: Stack, boundary: str) -> None:
     def said(statement: str, database: str = boundary) -> str:
         url = f"postgresql://{boundary}@{HOST}:{stack.postgresql.port}/{database}"
-        command = [stack.postgresql.tool("psql"), "-X", "-A", "-t", "-c", statement, url]
+        command = [str(stack.postgresql.tool("psql")), "-X", "-A", "-t", "-c", statement, url]
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-        return (done.stdout + done.stderr).strip()
+        return f"{done.stdout}{done.stderr}".strip()
 
     [table, *_] = said("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1").splitlines()
-    assert said(f"SELECT tableowner FROM pg_tables WHERE tablename = '{table}'") == "migrations"
+    assert said("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'") == "migrations"
     assert said("SELECT count(*) > 5 FROM pg_tables WHERE schemaname = 'public'") == "t"
     assert "permission denied" in said("CREATE TABLE mine (id int)")
     assert "must be owner" in said(f"DROP TABLE {table}")
@@ -102,6 +103,17 @@ def test_the_health_check_of_the_image_tells_the_ready_from_the_others(stack: St
     assert status(stack.hosts["orders:8000"]) == 0
     assert status(stack.hosts["web:8000"]) == 0
     assert status(f"{HOST}:1") != 0
+
+
+def test_numbers_that_are_watched_are_told(stack: Stack, visitor: httpx2.Client) -> None:
+    """By the real processes, and not only by the class that counts."""
+    visitor.post("/api/orders", json={"ticketIds": []})
+    services = [name for name in PROCESSES if name in set(ServiceName)]
+    told = "".join(httpx2.get(f"{stack.processes[name].url}/metrics", trust_env=False).text for name in services)
+    dashboard = (DEPLOY / "monitoring" / "dashboard.json").read_text(encoding="utf-8")
+    rules = (DEPLOY / "monitoring" / "alerts.yaml").read_text(encoding="utf-8")
+    asked = set(re.findall(r"ticketkit_\w+", dashboard + rules))
+    assert {name for name in asked if not re.search(rf"^{name}\{{", told, re.MULTILINE)} == set()
 
 
 @pytest.mark.proof
