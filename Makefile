@@ -26,7 +26,7 @@ unexport VIRTUAL_ENV
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev web list embedded demo bench test proof check lint format types layers docs docs-generate docs-serve screenshots first-purchase contracts wheels matrix clean
+.PHONY: help install run dev services web list embedded demo bench test proof check lint format types layers docs docs-generate docs-serve screenshots first-purchase contracts wheels matrix clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,9 @@ run: install ## all five services on http://127.0.0.1:$PORT, data in $DATA, on $
 
 dev: install ## the same, started anew whenever a file is saved
 	@exec $(BIN)/ticketkit-marketplace run --reload --port $(PORT) --data "$(DATA)" $(ARGS)
+
+services: install ## each service and the web client a process of its own, on PostgreSQL, NATS and Redis, behind http://127.0.0.1:$PORT
+	@exec $(BIN)/ticketkit-marketplace services --port $(PORT) --data "$(DATA)/services" $(ARGS)
 
 web: install ## the web client alone on http://127.0.0.1:8080, over the services at $API
 	@exec $(BIN)/ticketkit-marketplace web $(if $(API),--api $(API)) $(ARGS)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx2
@@ -51,6 +54,43 @@ def test_an_ipv6_address_is_written_in_brackets() -> None:
         pytest.skip("this machine has no IPv6 loopback")
     with listener:
         assert address(listener) == f"http://[::1]:{listener.getsockname()[1]}"
+
+
+ENDLESS = """
+import asyncio
+from contextlib import asynccontextmanager
+from ticketkit.runtime import server
+
+async def app(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"on and on", "more_body": True})
+    await over.wait()
+    await send({"type": "http.response.body", "body": b", and out"})
+
+@asynccontextmanager
+async def lifespan():
+    yield
+
+over = asyncio.Event()
+listener = server.bound_socket("127.0.0.1", 0)
+announce = lambda: print(server.address(listener), flush=True)
+server.serve(app, lifespan(), listener, announce=announce, drain=60, stopping=over.set)
+"""
+
+
+def test_answers_that_go_on_by_themselves_are_ended_when_it_stops() -> None:
+    child = subprocess.Popen([sys.executable, "-c", ENDLESS], stdout=subprocess.PIPE, text=True)
+    try:
+        assert child.stdout is not None
+        with httpx2.stream("GET", child.stdout.readline().strip(), timeout=20) as response:
+            pieces = response.iter_text()
+            assert next(pieces) == "on and on"
+            child.send_signal(signal.SIGINT)
+            assert "".join(pieces) == ", and out"
+        assert child.wait(20) == 0, "and not after the minute that it would wait for open requests"
+    finally:
+        child.kill()
+        child.communicate()
 
 
 @pytest.mark.parametrize(

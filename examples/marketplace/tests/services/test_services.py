@@ -82,7 +82,7 @@ async def buy(client: httpx2.AsyncClient) -> dict[str, Any]:
     ticket = (await client.get(f"/api/events/{event['id']}/tickets")).json()[0]
     ordered = await client.post("/api/orders", json={"ticketId": ticket["id"]})
     assert ordered.status_code == 201, ordered.text
-    order = ordered.json()
+    order: dict[str, Any] = ordered.json()
     with anyio.fail_after(30):
         while True:
             paid = await client.post("/api/payments", json={"orderId": order["id"], "token": "tok_visa"})

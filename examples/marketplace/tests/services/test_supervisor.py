@@ -100,7 +100,7 @@ async def site(tmp_path: Path, api: App) -> AsyncIterator[Callable[..., Site]]:
             data=tmp_path,
             servers={} if redis is None else {"Redis": redis},
             services=[child(f"{name}-{number}", name) for number, name in enumerate(SMALL)],
-            web=child("web", None),
+            pages=[child("web", None)],
             public=Serving(gateway, listener, drain=drain),
             private=Serving(Gateway(services, None, api, trusted=True), inner, drain=drain),
             close=gateway.close,
@@ -144,6 +144,14 @@ def alive(pid: int) -> bool:
     return True
 
 
+def heard(site: Site, sentence: str) -> bool:
+    return sentence in site.out.getvalue()
+
+
+def changed(site: Site, name: str, pid: int) -> bool:
+    return site.pids()[name] != pid
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_all_answer_at_one_address_and_a_signal_leaves_none_running(
     site: Callable[..., Site], number: signal.Signals
@@ -180,9 +188,9 @@ async def test_the_pauses_grow_while_a_process_dies_again_and_again(site: Callab
             pid = made.pids()["orders-1"]
             os.kill(pid, signal.SIGKILL)
             said = f"orders-1 was ended by SIGKILL, and starts again in {pause} s. Its last lines: It said nothing."
-            await made.until(lambda said=said: said in made.out.getvalue())
+            await made.until(partial(heard, made, said))
             assert (await made.answer("/api/orders")).startswith("orders-2 ")
-            await made.until(lambda pid=pid: made.pids()["orders-1"] != pid)
+            await made.until(partial(changed, made, "orders-1", pid))
 
 
 async def test_processes_are_restarted_one_after_the_other_while_others_answer(site: Callable[..., Site]) -> None:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import base64
 import sys
 import tempfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import anyio
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page
 from web import chromium, tour
+from web.house import opened
 
+from ticketkit.marketplace import Marketplace
+from ticketkit.memory import VirtualClock
 from ticketkit_marketplace.demo.process import Process
+from ticketkit_marketplace.running import Together
+from ticketkit_marketplace.web.settings import Options
 
 WIDTH: Final = 1100
 LOWEST: Final = 640
@@ -42,19 +48,30 @@ async def shot(page: Page) -> bytes:
     return content
 
 
-async def walk_through(folder: Path, base: str) -> None:
-    """Take all pictures."""
-    async with chromium.started() as browser:
+async def take(folder: Path, walk: AsyncIterator[tour.Stop]) -> None:
+    """Take the pictures of a walk."""
+    async for name, shown in walk:
+        for scheme in SCHEMES:
+            await shown.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            content = await shot(shown)
+            await anyio.Path(folder / f"{name}-{scheme}.webp").write_bytes(content)
+            print(f"{name}-{scheme}.webp  {len(content) / 1000:.0f} kB")  # noqa: T201
+
+
+async def walk_through(folder: Path, base: str, data: Path) -> None:
+    """Take all pictures: of the whole week, and of orders where time and the bank are in hand."""
+    site = Together(Marketplace(clock=VirtualClock()), Options(uploads=data / "uploads"))
+    async with chromium.started() as browser, opened(site) as house:
         for walk in tour.WALKS:
-            context = await browser.new_context(base_url=base, viewport={"width": WIDTH, "height": LOWEST})
-            page = await context.new_page()
-            async for name, shown in walk(page):
-                for scheme in SCHEMES:
-                    await shown.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-                    content = await shot(shown)
-                    await anyio.Path(folder / f"{name}-{scheme}.webp").write_bytes(content)
-                    print(f"{name}-{scheme}.webp  {len(content) / 1000:.0f} kB")  # noqa: T201
-            await context.close()
+            await take(folder, walk(await window(browser, base)))
+        await take(folder, tour.for_a_buyer(await window(browser, house.url), house))
+
+
+async def window(browser: Browser, base: str) -> Page:
+    """A window of a browser that knows nothing."""
+    context = await browser.new_context(base_url=base, viewport={"width": WIDTH, "height": LOWEST})
+    page: Page = await context.new_page()
+    return page
 
 
 def main(folder: Path) -> None:
@@ -66,7 +83,7 @@ def main(folder: Path) -> None:
         process = Process(Path(data), environment={})
         try:
             process.start()
-            anyio.run(walk_through, folder, f"http://{process.host}:{process.port}")
+            anyio.run(walk_through, folder, f"http://{process.host}:{process.port}", Path(data))
         finally:
             process.kill()
 

@@ -48,7 +48,7 @@ class Stage:
         data: Data folder.
         servers: Databases and buses that were started for it, by name.
         services: Processes of the services.
-        web: Of the web client; started when the services are ready.
+        pages: Of the web client and the operations page; started when the services are ready.
         public: Where everybody is answered.
         private: Where the web client reaches the services.
         close: Ends streams of events.
@@ -61,7 +61,7 @@ class Stage:
     data: Path
     servers: Mapping[str, Server]
     services: Sequence[Child]
-    web: Child
+    pages: Sequence[Child]
     public: Serving
     private: Serving
     close: Callable[[], None]
@@ -73,7 +73,7 @@ class Stage:
     @property
     def children(self) -> tuple[Child, ...]:
         """All processes."""
-        return (*self.services, self.web)
+        return (*self.services, *self.pages)
 
 
 class Supervisor:
@@ -123,6 +123,19 @@ class Supervisor:
     async def _start(self) -> None:
         stage = self._stage
         await stage.private.start()
+        await self._begin(stage.services)
+        if not await stage.anything_on_sale():
+            await self._awaited("tickets on sale", self._list)
+        await self._begin(stage.pages)
+        await stage.public.start()
+        self._note()
+
+    async def _begin(self, children: Sequence[Child]) -> None:
+        """Start some at the same time.
+
+        Raises:
+            DidNotStart: One did not; the others are not waited for.
+        """
         failures: list[TicketkitError] = []
         async with anyio.create_task_group() as group:
 
@@ -133,15 +146,10 @@ class Supervisor:
                     failures.append(error)
                     group.cancel_scope.cancel()
 
-            for child in stage.services:
+            for child in children:
                 group.start_soon(begin, child)
         if failures:
             raise failures[0]
-        if not await stage.anything_on_sale():
-            await self._awaited("tickets on sale", self._list)
-        await self._awaited(stage.web.name, stage.web.start)
-        await stage.public.start()
-        self._note()
 
     async def _awaited(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
         self._board.begin(what)

@@ -88,7 +88,7 @@ class Stream(StreamingResponse):
 
     def __init__(self, hub: Hub, topics: frozenset[Topic], *, address: str, since: str) -> None:
         self._hub, self._topics, self._address, self._since = hub, topics, address, since
-        super().__init__(_nothing(), headers=_HEADERS)
+        super().__init__((), headers=_HEADERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the reader is gone, or the hub is closed."""
@@ -139,8 +139,3 @@ def _told(hub: Hub, ear: Ear) -> bytes:
 
 def _later(status: int, why: str) -> Response:
     return PlainTextResponse(why, status, headers={"retry-after": str(_BUSY)})
-
-
-async def _nothing() -> AsyncIterator[bytes]:
-    return
-    yield b""
