@@ -94,11 +94,11 @@ class Running:
         """Where it answers."""
         return f"http://{HOST}:{self.port}"
 
-    def ready(self) -> bool:
+    def ready(self, path: str = "/readyz") -> bool:
         """Whether it says that it serves; fails with its log when it ended."""
         assert self.child.poll() is None, f"{self.name} ended: {self.log.read_text(encoding='utf-8')}"
         try:
-            with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:  # noqa: S310 our own
+            with urllib.request.urlopen(f"{self.url}{path}", timeout=5) as answer:  # noqa: S310 our own
                 return bool(answer.status == 200)
         except (OSError, urllib.error.URLError):
             return False
@@ -170,11 +170,11 @@ class Stack:
         return running
 
 
-def wait_until_ready(processes: Sequence[Running]) -> None:
+def wait_until_ready(processes: Sequence[Running], *, path: str = "/readyz") -> None:
     """Look until all are."""
     end = time.monotonic() + READY_SECONDS
     for process in processes:
-        while not process.ready():
+        while not process.ready(path):
             assert time.monotonic() < end, f"{process.name} is not ready: {process.log.read_text(encoding='utf-8')}"
             time.sleep(0.05)
 
@@ -204,7 +204,7 @@ def deployed(variables: Mapping[str, str], folder: Path) -> Iterator[Stack]:
         postgresql, _, redis = (stack.enter_context(server) for server in servers)
         assert isinstance(postgresql, PostgreSQL)
         make_databases(postgresql, variables)
-        names = (*PROCESSES, "gateway")
+        names = (*PROCESSES, "ops", "gateway")
         hosts = {
             "postgresql:5432": f"{HOST}:{postgresql.port}",
             "nats:4222": f"{HOST}:{nats.port}",

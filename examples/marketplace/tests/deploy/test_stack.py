@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 from deploy.files import DEPLOY, PROCESSES, stages
 from deploy.gateway import gateway
-from deploy.stack import HOST, Stack, program
+from deploy.stack import HOST, Stack, program, wait_until_ready
 
 from ticketkit.cli import main
 from ticketkit.services.catalogue import ServiceName
@@ -104,6 +104,14 @@ def test_the_health_check_of_the_image_tells_the_ready_from_the_others(stack: St
     assert status(stack.hosts["orders:8000"]) == 0
     assert status(stack.hosts["web:8000"]) == 0
     assert status(f"{HOST}:1") != 0
+
+
+def test_the_operations_page_runs_beside_them(stack: Stack) -> None:
+    ops = stack.start("ops")
+    wait_until_ready([ops], path="/healthz")
+    page = httpx2.get(f"{ops.url}/ops", trust_env=False, follow_redirects=True)
+    assert page.status_code == 200
+    assert "Sign in" in page.text
 
 
 def test_numbers_that_are_watched_are_told(stack: Stack, visitor: httpx2.Client) -> None:
