@@ -25,8 +25,9 @@ from ticketkit.testing.servers import Nats, PostgreSQL, Redis, Server
 from ticketkit_marketplace import cli as marketplace
 
 HOST: Final = "127.0.0.1"
-READY_SECONDS: Final = 60
-_RETIRING: Final = 30
+READY_SECONDS: Final = 180
+"""Long: the machine may be busy with other tests."""
+_RETIRING: Final = 90
 _PROGRAMS: Final = {"ticketkit": ticketkit.main, "ticketkit-marketplace": marketplace.main}
 
 
