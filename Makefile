@@ -26,7 +26,7 @@ unexport VIRTUAL_ENV
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev web list embedded demo bench test proof check lint format types layers docs docs-generate docs-serve screenshots first-purchase contracts wheels matrix clean
+.PHONY: help install run dev web ops list embedded demo bench test proof check lint format types layers docs docs-generate docs-serve screenshots first-purchase contracts wheels matrix clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,9 @@ dev: install ## the same, started anew whenever a file is saved
 
 web: install ## the web client alone on http://127.0.0.1:8080, over the services at $API
 	@exec $(BIN)/ticketkit-marketplace web $(if $(API),--api $(API)) $(ARGS)
+
+ops: install ## the operations page alone on http://127.0.0.1:8001/ops, beside the services at $API
+	@exec $(BIN)/ticketkit-marketplace ops $(if $(API),--api $(API)) $(ARGS)
 
 list: install ## the Broadway week on the backends of the settings, for services that run elsewhere
 	@exec $(BIN)/ticketkit-marketplace list $(ARGS)
