@@ -27,6 +27,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help install run dev services web list embedded demo bench test proof check lint format types layers docs docs-generate docs-serve screenshots first-purchase contracts wheels matrix clean
+.PHONY: help install run dev web ops list embedded demo bench test proof check lint format types layers docs docs-generate docs-serve screenshots first-purchase contracts wheels matrix clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +53,9 @@ services: install ## each service and the web client a process of its own, on Po
 
 web: install ## the web client alone on http://127.0.0.1:8080, over the services at $API
 	@exec $(BIN)/ticketkit-marketplace web $(if $(API),--api $(API)) $(ARGS)
+
+ops: install ## the operations page alone on http://127.0.0.1:8001/ops, beside the services at $API
+	@exec $(BIN)/ticketkit-marketplace ops $(if $(API),--api $(API)) $(ARGS)
 
 list: install ## the Broadway week on the backends of the settings, for services that run elsewhere
 	@exec $(BIN)/ticketkit-marketplace list $(ARGS)
