@@ -8,8 +8,8 @@ from web.house import House
 
 from ticketkit.domain.entities import LiveEvent, Ticket
 
-SOON = 5_000
-"""Milliseconds within which a page that is told shows it; one that only looks by itself takes half a minute."""
+SOON = 12_000
+"""Milliseconds within which a page that is told shows it; one that only looks by itself takes 15 seconds or 30."""
 
 
 HIDE = """hidden => {
