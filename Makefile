@@ -26,10 +26,10 @@ unexport VIRTUAL_ENV
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev web list embedded demo bench test proof check lint format types layers docs docs-generate docs-serve screenshots first-purchase contracts wheels matrix clean
+.PHONY: help install run dev services web ops list embedded demo bench test proof check lint format types layers docs docs-generate docs-serve screenshots first-purchase contracts wheels matrix clean
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 install: $(INSTALLED) ## make .venv with everything in it (other targets do this by themselves)
 
@@ -47,8 +47,14 @@ run: install ## all five services on http://127.0.0.1:$PORT, data in $DATA, on $
 dev: install ## the same, started anew whenever a file is saved
 	@exec $(BIN)/ticketkit-marketplace run --reload --port $(PORT) --data "$(DATA)" $(ARGS)
 
+services: install ## each service and the web client a process of its own, on PostgreSQL, NATS and Redis, behind http://127.0.0.1:$PORT
+	@exec $(BIN)/ticketkit-marketplace services --port $(PORT) --data "$(DATA)/services" $(ARGS)
+
 web: install ## the web client alone on http://127.0.0.1:8080, over the services at $API
 	@exec $(BIN)/ticketkit-marketplace web $(if $(API),--api $(API)) $(ARGS)
+
+ops: install ## the operations page alone on http://127.0.0.1:8001/ops, beside the services at $API
+	@exec $(BIN)/ticketkit-marketplace ops $(if $(API),--api $(API)) $(ARGS)
 
 list: install ## the Broadway week on the backends of the settings, for services that run elsewhere
 	@exec $(BIN)/ticketkit-marketplace list $(ARGS)
@@ -109,6 +115,9 @@ screenshots: install ## take pictures of every page of the web client into docs/
 
 first-purchase: install ## times a newcomer: from a fresh clone to a ticket bought in a browser
 	@PYTHONPATH=examples/marketplace/tests $(BIN)/python -m web.first_purchase $(ARGS)
+
+accessibility: install ## ask axe about every page of the web client, and write docs/accessibility.md
+	@PYTHONPATH=examples/marketplace/tests $(BIN)/python -m web.accessibility docs/accessibility.md
 
 docs-serve: install ## show the documentation on http://127.0.0.1:8001
 	@exec $(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001

@@ -6,9 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import httpx2
 import pytest
+from tests.runtime.processes import processes
 
 from ticketkit.backends.errors import Misconfigured
 from ticketkit.runtime.server import address, bound_socket
@@ -89,3 +91,24 @@ def test_answers_that_go_on_by_themselves_are_ended_when_it_stops() -> None:
     finally:
         child.kill()
         child.communicate()
+
+
+@pytest.mark.parametrize(
+    ("trusted", "last"), [("127.0.0.1", "invalid_credentials"), ("192.0.2.0/24", "too_many_requests")]
+)
+def test_the_address_that_a_proxy_tells_is_believed_when_the_proxy_is_trusted(
+    tmp_path: Path, trusted: str, last: str
+) -> None:
+    env = {
+        "TICKETKIT_DATA_DIR": str(tmp_path),
+        "TICKETKIT_TRUSTED_PROXIES": trusted,
+        "TICKETKIT_SIGN_IN_PER_MINUTE_AND_ADDRESS": "1",
+    }
+    tried = {"email": "ada@example.com", "password": "correct horse"}
+    with processes(env, "") as running:
+        url = f"{running[''].url()}/api/users/signin"
+        answers = [
+            httpx2.post(url, json=tried, headers={"x-forwarded-for": address}, trust_env=False).json()["code"]
+            for address in ("198.51.100.1", "198.51.100.2")
+        ]
+    assert answers == ["invalid_credentials", last]

@@ -104,6 +104,7 @@ class Operations(Service[operations.Operations]):
     release = waited(operations.Operations.release)
     cancellation = waited(operations.Operations.cancellation)
     cancel = waited(operations.Operations.cancel)
+    story = waited(operations.Operations.story)
 
 
 class Payments(Service[payments.Payments]):

@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "reconcile": "ticketkit.cli.reconcile:reconcile",
     "sales": "ticketkit.cli.sales:sales",
     "serve": "ticketkit.cli.serve:serve",
+    "trace": "ticketkit.cli.trace:trace",
 }
 """ticketkit's own commands: name → module and attribute."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ticketkit.domain.decision import Command
     from ticketkit.events.envelope import Envelope
 
 
@@ -44,6 +45,12 @@ def correlated(correlation: Correlation) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+def asked_by(command: Command) -> Correlation:
+    """The correlation of what a command causes beside its own events."""
+    id = command.id
+    return Correlation(command.correlation_id or id, command.causation_id or id, command.traceparent)
 
 
 def caused_by(envelope: Envelope, span: str | None = None) -> Correlation:

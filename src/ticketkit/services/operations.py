@@ -15,14 +15,17 @@ from ticketkit.domain.decision import Keys
 from ticketkit.domain.entities import CancelReason, LiveEvent, LiveEventStatus, Order
 from ticketkit.domain.errors import Conflict, NotFound
 from ticketkit.services.cancellations import Cancellation, Cancelling, Step
+from ticketkit.services.story import Teller
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from ticketkit.backends.bus import Bus
     from ticketkit.backends.storage import Page, Storage
     from ticketkit.events.catalogue import LiveEventState
     from ticketkit.events.envelope import Event
     from ticketkit.services.commands import Commands
+    from ticketkit.services.story import Story
 
 MOST: Final = 1_000
 """Most locks of one page."""
@@ -33,18 +36,23 @@ SURE: Final = timedelta(hours=1)
 
 
 class Operations:
-    """Shows and releases locks; cancels live events, with everybody's money given back.
+    """Shows and releases locks; cancels live events, with everybody's money given back; tells the stories of orders.
 
     Args:
         storage: Of the inventory boundary.
         commands: Makes commands.
+        payments: Storage of the payments boundary, for stories; None where it is not at hand.
+        bus: For the dead letters of consumers in stories; None where it is not at hand.
     """
 
-    def __init__(self, storage: Storage, commands: Commands) -> None:
+    def __init__(
+        self, storage: Storage, commands: Commands, *, payments: Storage | None = None, bus: Bus | None = None
+    ) -> None:
         self._storage, self._commands = storage, commands
         self._cancelling = Cancelling(storage, commands)
         self._over: dict[str, datetime] = {}
         self._nudged = anyio.Event()
+        self._teller = Teller(storage, payments=payments, bus=bus)
 
     async def locks(self, *, limit: int = 50, cursor: str | None = None) -> Page[Order]:
         """A page of the orders that hold tickets: `created` or `awaiting_payment`, soonest end first.
@@ -63,6 +71,14 @@ class Operations:
             msg = f"A page has 1 to {MOST:,} locks."
             raise ValueError(msg)
         return await self._storage.open_orders(limit=limit, cursor=cursor)
+
+    async def story(self, order_id: str) -> Story:
+        """All that is on record of an order, in order of time, with who caused each step.
+
+        Raises:
+            NotFound: There is no such order.
+        """
+        return await self._teller.tell(order_id)
 
     async def release(self, order_id: str, *, actor: str | None) -> Order:
         """End the lock of an order now, as if its time were over; its tickets are free in the same commit.

@@ -29,6 +29,7 @@ from ticketkit.domain.money import Money
 from ticketkit.domain.payments import OrderNews
 from ticketkit.domain.policy import OnDecline
 from ticketkit.events.catalogue import OrderState
+from ticketkit.services.correlation import asked_by, correlated
 from ticketkit.services.progress import TooManyWaiting
 from ticketkit.services.reconciliation import Reconciler
 from ticketkit.services.walking import Walk
@@ -57,6 +58,10 @@ CALLS: Final = 3
 """Calls of the provider in a payment: prepare, authorize, capture."""
 NO_WAIT: Final = 1.0
 """Seconds of waiting for the provider that are not worth a look at the order."""
+
+
+class PaymentsBusy(Unavailable):
+    """The payment provider has so much to do that the order would expire first; nothing was begun."""
 
 
 class Payments:
@@ -96,7 +101,7 @@ class Payments:
             NotFound: There is no such order of this buyer (its copy did not come within 2 s).
             OrderClosed: It is cancelled, expired or paid.
             Conflict: Another charge for it is open.
-            Unavailable: The provider has so much to do that the order would expire first; nothing was begun.
+            PaymentsBusy: The provider has so much to do that the order would expire first; nothing was begun.
         """
         await self._check_pace(order_id)
         try:
@@ -104,6 +109,7 @@ class Payments:
         except NotFound:
             if not await self._wait_for_copy(order_id):
                 raise
+            await self._check_pace(order_id)
             charge = await self._begin(buyer_id, order_id, token, command_key)
         return await self._settled(charge)
 
@@ -210,7 +216,8 @@ class Payments:
             if answer.replayed and (await self._refund(refund)).status is RefundStatus.FAILED:
                 attempt += 1  # a refusal is decided anew: another refund
                 continue
-            self._driver.begin_refund(refund.id)
+            with correlated(asked_by(command)):
+                self._driver.begin_refund(refund.id)
             return await self._ended(refund)
 
     async def handle_order(self, event: Event[OrderState]) -> None:
@@ -309,7 +316,7 @@ class Payments:
         copy = await self.copy(order_id)
         if copy is not None and (await self._storage.now()) + timedelta(seconds=wait) >= copy.expires_at:
             msg = "The payment provider takes no more calls before the order expires."
-            raise Unavailable(msg, retry_after=wait)
+            raise PaymentsBusy(msg, retry_after=wait)
 
     async def _wait_for_copy(self, order_id: str) -> bool:
         """Whether the copy of the order came in time; False at once when too many wait."""
@@ -337,7 +344,8 @@ class Payments:
             )
             charge = answer.one(Charge)
             if not answer.replayed:
-                self._driver.begin(charge, answer.one(OrderCopy))
+                with correlated(asked_by(command)):
+                    self._driver.begin(charge, answer.one(OrderCopy))
                 return charge
             newest = await self._newest(charge)
             if newest.status is not ChargeStatus.FAILED:

@@ -63,7 +63,9 @@ def gateway(
             text = text.replace(f" {there}\n", f" {here}\n")
         text = text.replace("servers :8000", f"servers {HOST}:{inside}")
         text = text.replace("http://:8000", f"http://:{inside}").replace("http://:8001", f"http://:{health}")
-        text = text.replace("\tadmin off\n", f"\tadmin off\n\tdefault_bind {HOST}\n\thttp_port {http}\n\thttps_port {https}\n")
+        text = text.replace(
+            "\tadmin off\n", f"\tadmin off\n\tdefault_bind {HOST}\n\thttp_port {http}\n\thttps_port {https}\n"
+        )
         file.write_text(text, encoding="utf-8")
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "SITE_ADDRESS": "localhost"}
     command = [program("caddy"), "run", "--config", str(folder / "etc" / caddyfile)]
@@ -72,7 +74,11 @@ def gateway(
     try:
         trust = ssl.create_default_context()
         made = Gateway(
-            f"https://localhost:{https}", f"http://localhost:{http}", f"http://{HOST}:{inside}", f"http://{HOST}:{health}", trust
+            f"https://localhost:{https}",
+            f"http://localhost:{http}",
+            f"http://{HOST}:{inside}",
+            f"http://{HOST}:{health}",
+            trust,
         )
         _wait(child, f"{made.health}/healthz", trust, folder / "caddy.log")
         if caddyfile == "Caddyfile":

@@ -104,8 +104,11 @@ const alike = (one, other) =>
   one.nodeName === other.nodeName && key(one) === key(other) && (key(one) !== "" || one.className === other.className);
 
 function keeps(place) {
+  if (place.nodeType === Node.ELEMENT_NODE && place.matches("[data-keep], [name=key]")) {
+    return true; // another script's, or the key of the form's command
+  }
   if (place.name !== "seen") {
-    return place.name === "key"; // of the form's command
+    return false;
   }
   // The price that a buyer has seen stays with what they have chosen, or are about to: another one is asked about.
   const row = place.closest("tr");
