@@ -24,6 +24,7 @@ from ticketkit_marketplace.web import live, streams
 from ticketkit_marketplace.web.live import FEW, Hub
 from ticketkit_marketplace.web.process import Process as WebProcess
 from ticketkit_marketplace.web.settings import Options, WebSettings
+from ticketkit_marketplace.web.topics import HEARD
 
 NOBODY = "00000000-0000-7000-8000-000000000000"
 
@@ -275,7 +276,7 @@ async def test_a_bus_that_can_not_be_opened_is_tried_again(
     async def source() -> AsyncIterator[AsyncIterator[Event[Any]]]:
         if (error := next(tries)) is not None:
             raise error
-        async with market.listen(*live.HEARD) as events:
+        async with market.listen(*HEARD) as events:
             yield events
 
     async with Marketplace(clock=VirtualClock()) as market, anyio.create_task_group() as group:
