@@ -1,7 +1,7 @@
 """Open pages are told what changes, by server-sent events; whoever is not told looks again by themselves."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 from web.browsing import Browser
 from web.conftest import ListTickets, Stage, Visit
-from web.listening import reading
+from web.listening import Reader, reading
 
 from ticketkit.backends.errors import Misconfigured, Unavailable
 from ticketkit.events.envelope import Event
@@ -24,6 +24,7 @@ from ticketkit_marketplace.web import live, streams
 from ticketkit_marketplace.web.live import FEW, Hub
 from ticketkit_marketplace.web.process import Process as WebProcess
 from ticketkit_marketplace.web.settings import Options, WebSettings
+from ticketkit_marketplace.web.topics import HEARD
 
 NOBODY = "00000000-0000-7000-8000-000000000000"
 
@@ -163,6 +164,27 @@ async def test_few_changes_within_a_pause_are_told_together(
         assert page.chunks <= 3, "the greeting, the first change, and the rest"
 
 
+async def test_pages_that_show_the_same_are_told_one_after_the_other(
+    site: Together, market: Marketplace, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not all of them look again at the same moment: of eight, at ten a second, the last waits most of a second."""
+    monkeypatch.setattr(streams, "LOOKS", 10)
+    event = await stage()
+    seconds: list[float] = []
+
+    async def one(page: Reader, began: float) -> None:
+        await page.event()
+        seconds.append(anyio.current_time() - began)
+
+    async with AsyncExitStack() as stack:
+        pages = [await stack.enter_async_context(reading(site, f"/live?event={event.id}")) for _ in range(8)]
+        await market.tickets.pause(event.id, owner_id=event.owner_id)
+        async with anyio.create_task_group() as group:
+            for page in pages:
+                group.start_soon(one, page, anyio.current_time())
+    assert max(seconds) - min(seconds) > 0.4
+
+
 @pytest.mark.parametrize(
     "query",
     ["", "since=1", "user=1", f"order={NOBODY}&user=1", "ticket=../x", "&".join(f"ticket={n}" for n in range(5))],
@@ -254,7 +276,7 @@ async def test_a_bus_that_can_not_be_opened_is_tried_again(
     async def source() -> AsyncIterator[AsyncIterator[Event[Any]]]:
         if (error := next(tries)) is not None:
             raise error
-        async with market.listen(*live.HEARD) as events:
+        async with market.listen(*HEARD) as events:
             yield events
 
     async with Marketplace(clock=VirtualClock()) as market, anyio.create_task_group() as group:
