@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import httpx2
 import pytest
 from playwright.async_api import Browser as Chromium
-from playwright.async_api import Page
+from playwright.async_api import Page, expect
 from web.browsing import Browser
 from web.chromium import started
 from web.house import House, opened
@@ -129,6 +129,11 @@ async def chromium() -> AsyncIterator[Chromium]:
 NewPage: TypeAlias = Callable[..., Awaitable[Page]]
 
 
+PATIENCE = 20_000
+"""Milliseconds that a browser has for anything: machines that test are busy."""
+expect.set_options(timeout=PATIENCE)
+
+
 @asynccontextmanager
 async def windows(chromium: Chromium, base: str, *also: str) -> AsyncIterator[NewPage]:
     """Opens windows of browsers that know nothing; fails if a page says an error or asks another site.
@@ -144,7 +149,7 @@ async def windows(chromium: Chromium, base: str, *also: str) -> AsyncIterator[Ne
         async def window(**options: Any) -> Page:
             context = await chromium.new_context(base_url=base, **options)
             stack.push_async_callback(context.close)
-            context.set_default_timeout(10_000)
+            context.set_default_timeout(PATIENCE)
             page: Page = await context.new_page()
             page.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
             page.on("pageerror", lambda error: wrong.append(str(error)))

@@ -90,7 +90,7 @@ async def enter(page: Page, number: str) -> None:
 async def test_a_card_goes_to_stripe_and_never_comes_here(
     shop: House, shop_page: NewPage, stripe: Simulator, stripe_in_browser: StripeJs
 ) -> None:
-    page = await shop_page(viewport=NARROW)
+    page = await shop_page(viewport=NARROW, reduced_motion="reduce")
     seen: list[str] = []
     page.on("request", lambda sent: seen.append(f"{sent.url} {sent.post_data}") if shop.url in sent.url else None)
     await at_the_form(page, shop, stripe_in_browser)

@@ -83,7 +83,7 @@ async def test_somebody_signs_up_and_sells_with_the_keyboard_alone(new_page: New
     await tour.headed(page, "Withdraw Standing?")
     await tab_to(page, "Withdraw it")
     await press("Enter")
-    await expect(page.get_by_role("status")).to_have_text("The ticket is off the market.")
+    await expect(page.locator("main").get_by_role("status")).to_have_text("The ticket is off the market.")
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without"])
@@ -103,7 +103,7 @@ async def test_a_listing_that_goes_on_is_followed_without_a_click(new_page: NewP
     rows = "event,venue,starts_at,price,quantity\nMarathon,Town,2030-07-03T20:00Z,5,4000\n"
     await tour.choose(page, rows)
     await page.get_by_role("button", name="List 4,000 tickets").click()
-    await expect(page.get_by_text("Done: 4,000 tickets are for sale.")).to_be_visible(timeout=60_000)
+    await expect(page.locator("main").get_by_text("Done: 4,000 tickets are for sale.")).to_be_visible(timeout=60_000)
     await expect(page).to_have_title(re.compile("4,000 of 4,000 listed"))
 
 
@@ -115,7 +115,7 @@ async def test_a_second_click_is_not_sent(new_page: NewPage) -> None:
     await page.get_by_label("E-mail address").fill(tour.address())
     await page.get_by_label("Password").fill(tour.PASSWORD)
     await page.get_by_role("button", name="Create the account").dblclick(no_wait_after=True)
-    await expect(page.get_by_role("status")).to_contain_text("Your account is ready")
+    await expect(page.locator("main").get_by_role("status")).to_contain_text("Your account is ready")
     assert len(posts) == 1
 
 

@@ -56,7 +56,7 @@ async def test_the_price_is_changed_and_buyers_see_it(
 ) -> None:
     assert (await nobody.open("/")).said(".price b") == "$10.00"
     await seller.open(f"/listings/{tickets[0].id}")
-    assert seller.page.one("#price")["value"] == "10"
+    assert seller.page.one("#price")["value"] == "10.00"
     page = await seller.submit("Save", price="8.75")
     assert "The change is saved" in page.text
     assert (await nobody.open("/")).said(".price b") == "$8.75"
@@ -121,7 +121,7 @@ async def test_the_lock_ends_and_the_ticket_can_be_changed_again(
     assert not page.soup.select("#price")
     await market.clock.advance(minutes=16)
     seller.client.cookies.set("session", (await market.auth.sign_in("seller@example.com", "correct horse")).token)
-    assert (await seller.follow("Look again")).one("#price")["value"] == "10"
+    assert (await seller.follow("Look again")).one("#price")["value"] == "10.00"
 
 
 async def test_tickets_of_others_are_told_like_those_that_do_not_exist(visit: Visit, tickets: "list[Ticket]") -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TypeAlias
 
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 from web.house import House
 
 from ticketkit.domain.entities import Ticket
@@ -81,7 +82,7 @@ async def for_a_seller(page: Page) -> AsyncIterator[Stop]:
     yield await stop(page, "sell-file-preview", f"What is in {FILE}")
     await page.get_by_role("button", name="without the bad rows").click()
     await headed(page, FILE)
-    done = page.get_by_text("Done: 2 tickets are for sale.")
+    done = page.locator("main").get_by_text("Done: 2 tickets are for sale.")
     while not await done.is_visible():
         await page.goto(page.url)  # as who has no JavaScript does it
     yield await stop(page, "sell-file-done", FILE, says=done)
@@ -126,18 +127,20 @@ async def while_choosing(page: Page, house: House, tickets: Sequence[Ticket]) ->
     (unsold,) = await house.put_up(early, "65.00")
     await page.goto(f"/events/{early.id}")
     yield await stop(page, "event-not-on-sale", "Opening Night", says="Not on sale yet.")
-    await page.goto(f"/tickets/{tickets[1].id}")
-    await page.locator("main [name=ticket]").evaluate("(field, id) => { field.value = id; }", unsold.id)  # an old page
-    await buy(page)
-    yield await stop(page, "not-on-sale", "Not on sale yet")
-    await page.goto(f"/tickets/{tickets[1].id}")
-    await house.reprice(tickets[1], "59.00")
-    await buy(page)
-    yield await stop(page, "price-changed", "The price has changed")
-    await page.goto(f"/tickets/{tickets[2].id}")
-    await house.market.orders.place("rival", [tickets[2].id])
-    await buy(page)
-    yield await stop(page, "taken", "Somebody was faster")
+    async with unheard(page):  # else the page would say so before somebody clicks
+        await page.goto(f"/tickets/{tickets[1].id}")
+        old = page.locator("main [name=ticket]")  # as a page that was opened before would have it
+        await old.evaluate("(field, id) => { field.value = id; }", unsold.id)
+        await buy(page)
+        yield await stop(page, "not-on-sale", "Not on sale yet")
+        await page.goto(f"/tickets/{tickets[1].id}")
+        await house.reprice(tickets[1], "59.00")
+        await buy(page)
+        yield await stop(page, "price-changed", "The price has changed")
+        await page.goto(f"/tickets/{tickets[2].id}")
+        await house.market.orders.place("rival", [tickets[2].id])
+        await buy(page)
+        yield await stop(page, "taken", "Somebody was faster")
 
 
 async def while_paying(page: Page, house: House, tickets: Sequence[Ticket]) -> AsyncIterator[Stop]:
@@ -165,6 +168,19 @@ async def while_paying(page: Page, house: House, tickets: Sequence[Ticket]) -> A
     await house.decide()
     await page.goto(page.url)
     yield await stop(page, "paid", "The tickets are yours")
+
+
+@asynccontextmanager
+async def unheard(page: Page) -> AsyncIterator[None]:
+    """Pages that are opened meanwhile are told nothing, and don't look again."""
+
+    async def refuse(route: Route) -> None:
+        live = route.request.resource_type in ("fetch", "eventsource", "xhr")
+        await (route.abort() if live else route.fallback())
+
+    await page.route("**/*", refuse)
+    yield
+    await page.unroute("**/*", refuse)
 
 
 async def buy(page: Page) -> None:
@@ -205,7 +221,8 @@ async def stop(page: Page, name: str, heading: str, *, says: Locator | str | Non
     """
     await headed(page, heading)
     if says is not None:
-        await expect(page.get_by_text(says) if isinstance(says, str) else says).to_be_visible()
+        said = page.locator("main").get_by_text(says) if isinstance(says, str) else says
+        await expect(said).to_be_visible()
         await page.wait_for_load_state("load")
     return name, page
 

@@ -74,6 +74,11 @@ def minor(amount: Decimal | int, currency: str) -> int:
     return Money.parse(amount, currency).minor
 
 
+def typed(amount: Decimal | int, currency: str) -> str:
+    """An amount of major units as people type it, with all digits of its currency: `49.50`."""
+    return f"{Decimal(amount):.{EXPONENTS.get(currency, 2)}f}"
+
+
 @lru_cache(maxsize=_MANY)
 def time(value: str | datetime, zone: str = "UTC", pattern: str = LONG) -> Markup:
     """A time as an element: in the zone for people, in UTC for programs.

@@ -12,6 +12,7 @@ from ticketkit.domain.texts import TITLE
 from ticketkit.services import listing_cells
 from ticketkit_marketplace.web.api import Refused
 from ticketkit_marketplace.web.forms import Form
+from ticketkit_marketplace.web.rendering import typed
 from ticketkit_marketplace.web.visit import Page, Visit
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ async def listings(visit: Visit) -> Response:
 async def show(visit: Visit) -> Response:
     """One of one's own tickets, with a form to change it."""
     ticket = await _own(visit)
-    form = Form(values={"title": ticket["title"], "price": str(ticket["price"])})
+    form = Form(values={"title": ticket["title"], "price": typed(ticket["price"], ticket["currency"])})
     return await _page(visit, ticket, form)
 
 

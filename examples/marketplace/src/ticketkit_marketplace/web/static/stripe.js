@@ -28,11 +28,17 @@ async function begin() {
   const stripe = window.Stripe(key, account ? { stripeAccount: account } : {});
   const elements = stripe.elements({ clientSecret, appearance: { theme } });
   const element = elements.create("payment");
-  element.on("ready", () => element.focus());
-  element.on("loaderror", () => say("Stripe's card form could not be shown. You were not charged. Load the page again."));
-  element.mount(fields);
+  const shown = await new Promise((then) => {
+    element.on("ready", () => then(true));
+    element.on("loaderror", () => then(false));
+    element.mount(fields);
+  });
+  if (!shown) {
+    return say("Stripe's card form could not be shown. You were not charged. Load the page again.");
+  }
   payment = { stripe, elements, next };
   button.textContent = button.dataset.then;
+  element.focus();
 }
 
 async function confirm() {
