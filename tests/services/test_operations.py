@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -10,20 +11,24 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 from tests.services.books import check
-from tests.services.shop import Shop
+from tests.services.shop import Shop, patiently
 from tests.services.stage import Stage
 
 from ticketkit.backends.storage import TicketQuery
-from ticketkit.domain.entities import CancelReason, ChargeStatus, LiveEventStatus, OrderStatus, TicketStatus
+from ticketkit.domain import live_events
+from ticketkit.domain.decision import Changes, Command, Keys, State
+from ticketkit.domain.entities import CancelReason, ChargeStatus, LiveEvent, LiveEventStatus, OrderStatus, TicketStatus
 from ticketkit.domain.errors import NotFound, OrderClosed
+from ticketkit.domain.money import Money
 from ticketkit.domain.policy import OnRefund, Policy
+from ticketkit.domain.tickets import Listing
 from ticketkit.runtime.runtime import NotRunning
 from ticketkit.services.comparison import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from ticketkit.domain.entities import Charge, LiveEvent, Order
+    from ticketkit.domain.entities import Charge, Order
 
 
 @asynccontextmanager
@@ -221,6 +226,42 @@ async def test_one_that_was_cancelled_without_refunds_is_finished_by_orders_at_o
     assert await statuses(shop, event) == {"withdrawn"}
 
 
+async def test_one_of_which_no_news_came_is_found_within_a_minute(shop: Shop) -> None:
+    event = await gig(shop)
+    order, charge = await bought(shop, event, "30")
+
+    def silently(state: State) -> Changes:
+        return replace(live_events.call_off(state, event.id, owner_id=None), facts=())
+
+    await shop.inventory.decide(Keys.of(LiveEvent.key(event.id)), silently, Command(id="silent"))
+    await shop.clock.advance(seconds=65)
+    assert (await shop.order_now(order)).released
+    assert shop.booked(charge).refunded == 3000
+
+
+async def test_the_services_of_several_processes_do_it_together() -> None:
+    stage = Stage()
+    options = {"payment_storage": "stage:money", "bus": "stage:bus", "timers": "stage:timers"}
+    async with (
+        stage.market(services=["tickets"], **options) as tickets,
+        stage.market(services=["orders"], **options) as orders,
+        stage.market(services=["orders"], **options) as others,
+        stage.market(services=["payments"], **options) as payments,
+    ):
+        start = stage.clock.now() + timedelta(days=30)
+        event = await tickets.tickets.announce("promoter", name="Hamlet", venue="Globe", starts_at=start)
+        listings = [Listing(title="Row A", price=Money.parse("30", "USD"), event_id=event.id)] * 3
+        for ticket in await tickets.tickets.list("sam", listings):
+            order = (await orders.orders.place("ada", [ticket.id])).order
+            await patiently(stage.clock, payments.payments.pay("ada", order.id, token="tok_visa"))
+        await tickets.tickets.call_off(event.id, owner_id="promoter")
+        await others.operations.cancel(event.id, actor="olga")
+        await stage.clock.advance(seconds=10)
+        books = stage.provider.books()
+        assert [booked.refunded for booked in books.charges] == [3000] * 3
+        assert len(books.refunds) == 3
+
+
 async def test_an_order_that_is_being_paid_is_refunded_when_its_money_was_taken(shop: Shop) -> None:
     event = await gig(shop)
     orders = [await ordered(shop, event, "30", buyer=buyer) for buyer in ("ada", "bob")]
@@ -310,7 +351,13 @@ async def test_each_refund_is_given_once_though_answers_are_lost(shop: Shop, los
     assert len(shop.provider.books().refunds) == 3
 
 
-@pytest.mark.parametrize("stop_after", [False, True], ids=["before the commit", "after the commit"])
+@pytest.mark.parametrize(
+    "stop_after",
+    [
+        pytest.param(False, id="before the commit"),
+        pytest.param(True, id="after the commit", marks=pytest.mark.proof),
+    ],
+)
 @pytest.mark.parametrize("where", ["stage:market", "stage:money"])
 async def test_a_crash_at_any_commit_of_a_cancellation_loses_no_refund_and_doubles_none(
     where: str, *, stop_after: bool

@@ -41,7 +41,7 @@ PAGE: Final = 1_000
 """Tickets of one page."""
 BATCH: Final = 250
 """Tickets withdrawn in one commit, and orders read at once."""
-AT_ONCE: Final = 16
+AT_ONCE: Final = 64
 """Orders decided at once."""
 ON_THE_MARKET: Final = (TicketStatus.SOLD, TicketStatus.LOCKED, TicketStatus.AVAILABLE)
 """In this order nothing slips through: of a cancelled live event no ticket is sold or locked any more."""

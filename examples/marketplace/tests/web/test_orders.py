@@ -95,6 +95,40 @@ async def test_a_cancelled_order_is_over(at_order: Browser) -> None:
     assert (await at_order.submit("Cancel the order")).heading == "You cancelled this order"
 
 
+async def test_who_paid_for_an_event_that_is_cancelled_is_told_that_the_money_comes_back(
+    at_order: Browser, market: Marketplace
+) -> None:
+    paid = await at_order.submit("Pay $49.50", card="tok_visa")
+    (event,) = (await market.tickets.live_events()).items
+    await market.operations.cancel(event.id, actor="olga")
+    await market.clock.advance(seconds=10)
+    shown = await at_order.open(paid.path)
+    assert shown.heading == "The event is cancelled"
+    assert "You get all that you paid for them back" in shown.text
+    (booked,) = market.payments.provider.books().charges  # type: ignore[attr-defined]
+    assert booked.refunded == 4950
+
+
+async def test_who_has_tickets_of_another_event_too_keeps_them(
+    buyer: Browser, stage: Stage, put_up: ListTickets, market: Marketplace
+) -> None:
+    (gone,) = await put_up(await stage(name="Hamlet"), "10")
+    (kept,) = await put_up(await stage(name="Rent"), "20")
+    user = await market.auth.find("buyer@example.com")
+    assert user is not None
+    order = (await market.orders.place(user.id, [gone.id, kept.id])).order
+    await buyer.open(f"/orders/{order.id}")
+    paid = await buyer.submit("Pay $30.00", card="tok_visa")
+    assert gone.event_id is not None
+    await market.operations.cancel(gone.event_id, actor="olga")
+    await market.clock.advance(seconds=10)
+    shown = await buyer.open(paid.path)
+    assert shown.heading == "The tickets are yours"
+    assert "Another event of this order is cancelled" in shown.text
+    passes = await buyer.follow("Show the passes")
+    assert len(passes.soup.select(".qr svg")) == 1
+
+
 async def test_who_is_too_late_is_shown_the_nearest_in_price(
     buyer: Browser, visit: Visit, stage: Stage, put_up: ListTickets
 ) -> None:
