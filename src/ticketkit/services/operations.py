@@ -36,7 +36,7 @@ SURE: Final = timedelta(hours=1)
 
 
 class Operations:
-    """Shows and releases locks; tells the stories of orders; cancels live events, with everybody's money given back.
+    """Shows and releases locks; cancels live events, with everybody's money given back; tells the stories of orders.
 
     Args:
         storage: Of the inventory boundary.

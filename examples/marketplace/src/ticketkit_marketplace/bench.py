@@ -104,7 +104,7 @@ def _median_of(code: str) -> float:
 
 async def _measure_http(folder: Path) -> dict[str, Any]:
     settings = {"TICKETKIT_SIGN_IN_PER_MINUTE_AND_ADDRESS": "1000000"}
-    process = Process(folder, environment=settings, arguments=["--echo"])
+    process = Process(folder, environment=settings, arguments=["--echo", "--no-ops"])
     try:
         await asyncio.to_thread(process.start)
         rss_at_start = process.rss()

@@ -44,6 +44,9 @@ _SHOWS = click.option("--show", "names", multiple=True, help="Only this show, by
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Default: TICKETKIT_DATA_DIR, or .data.")
 @click.option("--backends", type=click.Choice(LASTING), help="Start these, kept in the data folder; default: settings.")
 @_SHOWS
+@click.option("--ops-host", default="127.0.0.1", show_default=True, help="Address of the operations page.")
+@click.option("--ops-port", type=click.IntRange(0, 65535), help="Its port; 0 takes a free one. Default: the next one.")
+@click.option("--no-ops", is_flag=True, help="No operations page.")
 @click.option("--reload", is_flag=True, help="Start anew whenever a source file is saved.")
 @click.option("--log-level", default="INFO", show_default=True, help="Least level that is logged.")
 @click.option("--access-log", is_flag=True, help="Log every request too.")
@@ -56,6 +59,9 @@ def run(
     backends: str | None,
     names: tuple[str, ...],
     *,
+    ops_host: str,
+    ops_port: int | None,
+    no_ops: bool,
     reload: bool,
     log_level: str,
     access_log: bool,
@@ -83,6 +89,8 @@ def run(
             log_level,
             *(("--data", str(data)) if data else ()),
             *(("--backends", backends) if backends else ()),
+            *(("--no-ops",) if no_ops else ("--ops-host", ops_host)),
+            *(("--ops-port", str(ops_port)) if ops_port is not None else ()),
         ]
         reloaded(["run", *where, *(word for name in names for word in ("--show", name))])
         return
@@ -97,7 +105,8 @@ def run(
     logging.getLogger("ticketkit.access").disabled = not access_log
     with told(), _provided(backends, data) as settings:
         plugins = [Echo()] if echo else []
-        running.run(settings, host=host, port=port, say=_say, shows=_shows(names), plugins=plugins)
+        ops = None if no_ops else running.OpsAddress(host=ops_host, port=ops_port)
+        running.run(settings, host=host, port=port, say=_say, shows=_shows(names), plugins=plugins, ops=ops)
 
 
 @main.command()
@@ -136,15 +145,7 @@ def web(api: str | None, host: str, port: int, log: str | None, log_level: str) 
 @click.option("--log", type=click.Choice(["text", "json"]), help="Default: text on a terminal, else json.")
 @click.option("--log-level", default="INFO", show_default=True, help="Least level that is logged.")
 def services(
-    *,
-    port: int,
-    ops_port: int | None,
-    no_ops: bool,
-    data: Path | None,
-    names: tuple[str, ...],
-    log: str | None,
-    log_level: str,
-    **wish: Any,
+    *, data: Path | None, names: tuple[str, ...], no_ops: bool, log: str | None, log_level: str, **wish: Any
 ) -> None:
     """Run each service and the web client as a process of its own, behind one address.
 
@@ -157,15 +158,36 @@ def services(
     from ticketkit_marketplace.deployment import running
 
     as_json = log == "json" or (log is None and not sys.stderr.isatty())
-    if "ops" not in main.commands or no_ops:
-        ops_port = None
-    elif ops_port is None:
-        ops_port = port + 1 if port else 0
     with told():
         _shows(names)
         settings = Settings() if data is None else Settings(data_dir=data)
-        asked = running.Wish(port=port, ops_port=ops_port, shows=names, as_json=as_json, log_level=log_level, **wish)
+        asked = running.Wish(ops=not no_ops, shows=names, as_json=as_json, log_level=log_level, **wish)
         running.run(settings, asked, say=_say)
+
+
+@main.command()
+@click.option("--api", metavar="URL", help="Where the services answer; default: TICKETKIT_OPS_API_URL.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8001, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option("--log", type=click.Choice(["text", "json"]), help="Default: text on a terminal, else json.")
+@click.option("--log-level", default="INFO", show_default=True, help="Least level that is logged.")
+def ops(api: str | None, host: str, port: int, log: str | None, log_level: str) -> None:
+    """Run the operations page alone, beside services that run elsewhere.
+
+    It opens their storages and their bus by the same settings (TICKETKIT_*), and publishes and consumes nothing. Where
+    operators sign in, and whose numbers are shown, come from TICKETKIT_OPS_API_URL and TICKETKIT_OPS_METRICS_URLS.
+    """
+    from ticketkit.cli.failing import told
+    from ticketkit.runtime import logs
+    from ticketkit.runtime.settings import Settings
+    from ticketkit_marketplace.ops import process
+    from ticketkit_marketplace.ops.settings import OpsSettings
+
+    logs.configure(as_json=log == "json" or (log is None and not sys.stderr.isatty()), level=log_level.upper())
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
+    with told():
+        given = OpsSettings.read(**({} if api is None else {"api_url": api}))
+        process.run(Settings(), given, host=host, port=port, say=_say)
 
 
 @main.command("list")
@@ -186,6 +208,7 @@ def list_(names: tuple[str, ...]) -> None:
         settings = Settings()
         running.prepare(settings.data_dir)
         async with Marketplace.of(settings, services=["auth", "tickets"]) as market:
+            await running.open_accounts(market, settings.data_dir, say=_say)
             await running.list_the_week(market, settings.data_dir, shows=_shows(names), say=_say)
 
     with told():

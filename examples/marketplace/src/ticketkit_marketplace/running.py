@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
-import secrets
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ticketkit.backends.errors import Misconfigured
 from ticketkit.backends.storage import TicketQuery
@@ -16,7 +15,11 @@ from ticketkit.runtime import server
 from ticketkit.runtime.exporting import exporting
 from ticketkit.runtime.runtime import NotRunning
 from ticketkit.services.listings_csv import parse
-from ticketkit_marketplace import broadway
+from ticketkit.services.principal import OPERATOR
+from ticketkit_marketplace import accounts, broadway
+from ticketkit_marketplace.ops.app import Ops
+from ticketkit_marketplace.ops.desk import Desk
+from ticketkit_marketplace.ops.visit import HOME
 from ticketkit_marketplace.web.api import Api
 from ticketkit_marketplace.web.app import Web
 from ticketkit_marketplace.web.live import beside
@@ -24,6 +27,7 @@ from ticketkit_marketplace.web.mounting import OneAddress
 from ticketkit_marketplace.web.settings import Options, WebSettings
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import AsyncIterator, Callable, Iterable
 
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -31,10 +35,18 @@ if TYPE_CHECKING:
     from ticketkit.runtime.settings import Settings
     from ticketkit.services.importing import Imported
 
-BOX_OFFICE: Final = "box-office@ticketkit.example"
-"""The account that sells the Broadway week."""
-BOX_OFFICE_FILE: Final = "box-office.json"
-"""Its e-mail address and password, in the data folder."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpsAddress:
+    """Where the operations page is.
+
+    Attributes:
+        host: To listen on, wherever the marketplace does.
+        port: The same; 0 takes a free one, None the one after the marketplace's, or a free one if that is taken.
+    """
+
+    host: str = "127.0.0.1"
+    port: int | None = None
 
 
 def run(
@@ -45,6 +57,7 @@ def run(
     say: Callable[[str], None],
     shows: list[broadway.Show] | None = None,
     plugins: Iterable[object] = (),
+    ops: OpsAddress | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; lists the Broadway week if that was never done.
 
@@ -55,29 +68,51 @@ def run(
         say: Told what people at the terminal should know, the address once it answers.
         shows: Instead of the whole week.
         plugins: Of the marketplace.
+        ops: Where the operations page is; None for none.
 
     Raises:
-        Misconfigured: The address can't be had, or the data folder can't be written.
+        Misconfigured: An address can't be had, or the data folder can't be written.
         Unavailable: The database is busy for too long.
     """
-    listener = server.bound_socket(host, port)
-    try:
+    with ExitStack() as stack:
+        listener = stack.enter_context(server.bound_socket(host, port))
+        more = [] if ops is None else [stack.enter_context(_ops_socket(ops, after=_port(listener)))]
         prepare(settings.data_dir)
         market = Marketplace.of(settings, plugins=plugins)
         options = Options.of(settings, WebSettings.read())
-        site = Together(market, options)
-        with exporting(settings, "ticketkit"):
-            server.serve(
-                site,
-                _open(site, settings.data_dir, shows, say),
-                listener,
-                announce=lambda: say(f"The marketplace is on {server.address(listener)}"),
-                drain=settings.drain,
-                stopping=site.end_streams,
-                trusted_proxies=settings.trusted_proxies,
-            )
-    finally:
-        listener.close()
+        site = Together(market, options, ops_port=_port(more[0]) if more else None)
+
+        def announce() -> None:
+            for one in more:
+                file = settings.data_dir / accounts.OPERATIONS.file
+                say(f"The operations page is on {server.address(one)}{HOME}; its account is in {file}")
+            say(f"The marketplace is on {server.address(listener)}")
+
+        stack.enter_context(exporting(settings, "ticketkit"))
+        server.serve(
+            site,
+            _open(site, settings.data_dir, shows, say),
+            listener,
+            announce=announce,
+            drain=settings.drain,
+            stopping=site.end_streams,
+            trusted_proxies=settings.trusted_proxies,
+            more=more,
+        )
+
+
+def _port(listener: socket.socket) -> int:
+    return int(listener.getsockname()[1])
+
+
+def _ops_socket(ops: OpsAddress, *, after: int) -> socket.socket:
+    """Raises `Misconfigured` where the port that was asked for can't be had."""
+    if ops.port is not None:
+        return server.bound_socket(ops.host, ops.port)
+    try:
+        return server.bound_socket(ops.host, after + 1)
+    except Misconfigured:
+        return server.bound_socket(ops.host, 0)
 
 
 def prepare(folder: Path) -> None:
@@ -97,15 +132,17 @@ def prepare(folder: Path) -> None:
 
 
 class Together:
-    """A marketplace and the web client over it, as one ASGI app; it answers while it is entered.
+    """A marketplace, the web client and the operations page over it, as one ASGI app; it answers while it is entered.
 
     Args:
         market: With all five services.
         options: Of the web client.
+        ops_port: The port on which it is the operations page; None for none.
     """
 
-    def __init__(self, market: Marketplace, options: Options) -> None:
-        self.market, self.options = market, options
+    def __init__(self, market: Marketplace, options: Options, *, ops_port: int | None = None) -> None:
+        self.market, self.options, self.ops_port = market, options, ops_port
+        self._ops: Ops | None = None
         self._web: Web | None = None
         self._app: ASGIApp | None = None
 
@@ -113,7 +150,9 @@ class Together:
         """Answer."""
         if self._app is None:
             raise NotRunning
-        await self._app(scope, receive, send)
+        port = (scope.get("server") or (None, None))[1]
+        app = self._ops if self._ops is not None and port == self.ops_port else self._app
+        await app(scope, receive, send)
 
     @property
     def web(self) -> Web:
@@ -133,14 +172,22 @@ class Together:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Together]:
-        """Run both."""
+        """Run all."""
         api = self.market.asgi()
-        async with self.market, Api.within(api) as client:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.market)
+            client = await stack.enter_async_context(Api.within(api))
             pages = Web(client, self.options, clock=self.market.clock, source=beside(self.market))
-            async with pages.running() as web:
-                self._web, self._app = web, OneAddress(api, web)
-                yield self
-            self._web = self._app = None
+            web = await stack.enter_async_context(pages.running())
+            if self.ops_port is not None:
+                desk = Desk.within(self.market, client)
+                self._ops = await stack.enter_async_context(Ops(desk).running())
+            self._web, self._app = web, OneAddress(api, web)
+            stack.callback(self._forget)
+            yield self
+
+    def _forget(self) -> None:
+        self._web = self._app = self._ops = None
 
 
 @asynccontextmanager
@@ -148,9 +195,23 @@ async def _open(
     site: Together, folder: Path, shows: list[broadway.Show] | None, say: Callable[[str], None]
 ) -> AsyncIterator[None]:
     async with site.running():
+        await open_accounts(site.market, folder, say=say)
         await list_the_week(site.market, folder, shows=shows, say=say)
         await site.web.site.warm_up()
         yield
+
+
+async def open_accounts(market: Marketplace, folder: Path, *, say: Callable[[str], None]) -> None:
+    """Make the operators' account, if there is none.
+
+    Args:
+        market: Running, with auth.
+        folder: Of the data; gets its password.
+        say: Told when somebody else has its address.
+    """
+    operator = await accounts.OPERATIONS.opened(market.auth, folder)
+    if OPERATOR not in operator.roles:
+        say(f"{operator.email} has signed up without the role of operators: nobody can use the operations page.")
 
 
 async def list_the_week(
@@ -167,29 +228,15 @@ async def list_the_week(
     Returns:
         None when the box office had listed something before.
     """
-    office = await market.auth.find(BOX_OFFICE)
+    office = await market.auth.find(accounts.BOX_OFFICE.email)
     if office is not None and (await market.tickets.find(TicketQuery(seller_id=office.id, limit=1))).items:
         return None
     say("First start: the Broadway week is being listed ...")
-    if office is None:
-        office = (await market.auth.sign_up(BOX_OFFICE, _password(folder / BOX_OFFICE_FILE))).user
+    office = await accounts.BOX_OFFICE.opened(market.auth, folder)
     file = broadway.listings(broadway.performance(market.clock.now()), shows=shows)
     imported = await market.tickets.import_catalogue(office.id, parse(file))
     say(
         f"Listed {imported.tickets:,} tickets of {len(imported.live_events)} live events. "
-        f"Their seller is {BOX_OFFICE}; the password is in {folder / BOX_OFFICE_FILE}."
+        f"Their seller is {office.email}; the password is in {folder / accounts.BOX_OFFICE.file}."
     )
     return imported
-
-
-def _password(file: Path) -> str:
-    """The box office's password: written down before it is used, so that it can't be lost in between."""
-    if file.exists():
-        return str(json.loads(file.read_text(encoding="utf-8"))["password"])
-    password = secrets.token_urlsafe(15)
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-        json.dump({"email": BOX_OFFICE, "password": password}, out)
-        out.flush()
-        os.fsync(out.fileno())
-    return password

@@ -181,7 +181,7 @@ def _look_over(page: Shown) -> None:
     assert not soup.find_all("style")
     assert not soup.find_all(style=True)
     for script in soup.find_all("script"):
-        assert str(script["src"]).startswith("/static/")
+        assert str(script["src"]).startswith(("/static/", "/ops/static/"))
         assert not script.string
     for link in soup.find_all(["img", "link", "script", "iframe"]):
         address = str(link.get("src") or link.get("href"))

@@ -188,7 +188,7 @@ def built(
 
 def _processes(shape: Shape, data: Path, settings: Mapping[str, str], shows: tuple[str, ...]) -> dict[str, Process]:
     if shape is Shape.ONE:
-        return {"marketplace": Process(data, environment=settings, arguments=_chosen(shows))}
+        return {"marketplace": Process(data, environment=settings, arguments=["--no-ops", *_chosen(shows)])}
     return {
         name.value: Process(data, environment=settings, program=("ticketkit", "serve", name.value), name=name.value)
         for name in ServiceName

@@ -1,4 +1,4 @@
-"""What services have counted since they started, read from their `/metrics`; and what was counted between two readings."""
+"""What services have counted since they started, from their `/metrics`; and what was counted between two readings."""
 
 from __future__ import annotations
 
@@ -52,6 +52,11 @@ class Counters:
             lag=self.lag,
             to_repair=self.to_repair,
         )
+
+    @property
+    def bounds(self) -> dict[float, float]:
+        """Requests that took at most so many seconds, whatever they asked for."""
+        return added({bound: count} for (_, bound), count in self.buckets.items())
 
     @property
     def asked(self) -> float:
@@ -119,14 +124,24 @@ def together(counters: Iterable[Counters]) -> Counters:
     return Counters(requests=requests, buckets=buckets, lag=lag, to_repair=max(repairs, default=None))
 
 
-def quantile(share: float, counters: Counters) -> float | None:
+def added(bounds: Iterable[Mapping[float, float]]) -> dict[float, float]:
+    """The sum of counts by bound."""
+    found: dict[float, float] = defaultdict(float)
+    for one in bounds:
+        for bound, count in one.items():
+            found[bound] += count
+    return dict(found)
+
+
+def quantile(share: float, by_bound: Mapping[float, float]) -> float | None:
     """Seconds that a share of the requests took at most, as Prometheus' `histogram_quantile` says it; None of none.
 
     Within a bucket it is taken to be even; beyond the last bound, it is that bound.
+
+    Args:
+        share: 0 to 1.
+        by_bound: Requests that took at most so many seconds.
     """
-    by_bound: dict[float, float] = defaultdict(float)
-    for (_, bound), count in counters.buckets.items():
-        by_bound[bound] += count
     bounds = sorted(by_bound)
     total = by_bound[bounds[-1]] if bounds else 0
     if not total:

@@ -30,7 +30,8 @@ def line(values: Sequence[float | None], *, what: str, unit: str = "", over: str
         return Markup('<svg class="plot" viewBox="0 0 {} {}" role="img" aria-label="{}"></svg>').format(
             WIDTH, HEIGHT, f"{what}: not enough is known yet for a plot."
         )
-    words = f"{what}{over}: {number(known[-1])}{unit} now, least {number(min(known))}{unit}, most {number(max(known))}{unit}."
+    now, least, most = (f"{number(value)}{unit}" for value in (known[-1], min(known), max(known)))
+    words = f"{what}{over}: {now} now, least {least}, most {most}."
     top = max(known) or 1.0
     paths = Markup("").join(Markup('<polyline points="{}"/>').format(points) for points in _runs(values, top))
     return Markup(

@@ -46,7 +46,11 @@ class Sample:
         at: When.
         seconds: Since the look before; 0 at the first.
         totals: Of each storage that answered, by its name.
-        counted: By the services since the look before, all processes together.
+        asked: Requests since the look before, to all processes together.
+        conflicts: Those that came too late.
+        bounds: How many of them took at most so many seconds; see `counters.quantile`.
+        lag: Events that wait for a consumer, by its name.
+        to_repair: Payments that need people; None where that is not known.
         sold: Orders completed since the look before; None where that is not known.
         letters: Dead letters of the bus; None where that is not known.
         missing: What could not be looked at, with the reason.
@@ -55,7 +59,11 @@ class Sample:
     at: datetime
     seconds: float = 0.0
     totals: Mapping[str, Totals] = field(default_factory=dict)
-    counted: Counters = field(default_factory=Counters)
+    asked: float | None = None
+    conflicts: float | None = None
+    bounds: Mapping[float, float] = field(default_factory=dict)
+    lag: Mapping[str, float] = field(default_factory=dict)
+    to_repair: int | None = None
     sold: int | None = None
     letters: int | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
@@ -82,6 +90,11 @@ class Sample:
     def dead(self) -> int:
         """Dead letters, of outboxes and bus."""
         return sum(totals.dead for totals in self.totals.values()) + (self.letters or 0)
+
+    @property
+    def p99(self) -> float | None:
+        """Seconds that 99 of 100 requests took at most; None where there was none."""
+        return counters.quantile(0.99, self.bounds)
 
     @property
     def overdue(self) -> int:
@@ -123,7 +136,7 @@ class Sampler:
 
     def p99(self, samples: Sequence[Sample]) -> float | None:
         """Seconds that 99 of 100 requests took at most."""
-        return counters.quantile(0.99, counters.together(sample.counted for sample in samples))
+        return counters.quantile(0.99, counters.added(sample.bounds for sample in samples))
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Look until cancelled; has begun once there is a first sample."""
@@ -150,9 +163,23 @@ class Sampler:
         letters = await self._letters(missing)
         at = self._desk.clock.now()
         before = self.samples[-1] if self.samples else None
-        sample = Sample(at=at, totals=totals, counted=counted, letters=letters, missing=missing)
+        sample = Sample(
+            at=at,
+            totals=totals,
+            lag={} if counted is None else counted.lag,
+            to_repair=None if counted is None else counted.to_repair,
+            letters=letters,
+            missing=missing,
+        )
         if before is not None:
-            sample = replace(sample, seconds=(at - before.at).total_seconds(), sold=_sold(before, sample))
+            sample = replace(
+                sample,
+                seconds=(at - before.at).total_seconds(),
+                asked=None if counted is None else counted.asked,
+                conflicts=None if counted is None else counted.conflicts,
+                bounds={} if counted is None else counted.bounds,
+                sold=_sold(before, sample),
+            )
         self._taken += 1
         self.samples.append(sample)
         return sample
@@ -166,7 +193,8 @@ class Sampler:
                 missing[f"storage of {name.replace('+', ', ')}"] = str(error)
         return found
 
-    async def _counted(self, missing: dict[str, str]) -> Counters:
+    async def _counted(self, missing: dict[str, str]) -> Counters | None:
+        """What was counted since the look before; None where no process answers."""
         changes = []
         for name, exposition in self._desk.expositions.items():
             try:
@@ -176,7 +204,7 @@ class Sampler:
                 continue
             changes.append(now.since(self._before.get(name)))
             self._before[name] = now
-        return counters.together(changes)
+        return counters.together(changes) if changes else None
 
     async def _letters(self, missing: dict[str, str]) -> int | None:
         if self._taken % LETTERS_EVERY and self.samples:

@@ -1,4 +1,4 @@
-"""Who is at the operations page: ticketkit's own sessions, in a cookie of its own, for users with the operators' role."""
+"""Who is at the operations page: ticketkit's own sessions, in another cookie, for users with the operators' role."""
 
 from __future__ import annotations
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
+NONE: Final = "\N{EN DASH}"
+"""Where nothing is known."""
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _DAY: Final = 86_400
@@ -28,7 +30,7 @@ def duration(value: timedelta | float) -> str:
 def seconds(value: float | None) -> str:
     """A short time that was measured: `4.2 ms`, `1.25 s`; a dash where there is none."""
     if value is None:
-        return "–"
+        return NONE
     return f"{value * 1000:.3g} ms" if value < 1 else f"{value:.3g} s"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
@@ -81,23 +81,32 @@ _BY_STATUS: Final = {end.status: end for end in (MALFORMED, FOREIGN, NOT_FOUND)}
 def page_of(visit: Visit, error: Exception) -> Response:
     """The page for an error that a page has not dealt with itself."""
     match error:
-        case SignInFirst():
-            return visit.go(f"{HOME}/sign-in?" + urlencode({"next": visit.here}))
+        case SignInFirst() | Refused(status=401):
+            over = {"why": "over"} if isinstance(error, Refused) else {}
+            return visit.go(f"{HOME}/sign-in?" + urlencode({"next": visit.here, **over}))
+        case Unavailable() | OutcomeUnknown() | NotFound() | BadCursor():
+            return show(visit, _end_of(error), detail=str(error))
+    return show(visit, _end_of(error))
+
+
+def _end_of(error: Exception) -> End:  # noqa: PLR0911 - one a kind of error
+    match error:
         case NoOperator():
-            return show(visit, NO_OPERATOR)
-        case Refused(status=401):
-            return visit.go(f"{HOME}/sign-in?" + urlencode({"next": visit.here, "why": "over"}))
-        case Away():
-            return show(visit, AWAY if error.certain else UNSURE)
-        case Unavailable():
-            return show(visit, AWAY, detail=str(error))
-        case OutcomeUnknown():
-            return show(visit, UNSURE, detail=str(error))
+            return NO_OPERATOR
+        case Unavailable() | Away(certain=True):
+            return AWAY
+        case OutcomeUnknown() | Away():
+            return UNSURE
         case NotFound() | BadCursor():
-            return show(visit, NOT_FOUND, detail=str(error))
+            return NOT_FOUND
         case HTTPException():
-            return show(visit, _BY_STATUS.get(error.status_code, MALFORMED))
-    return _refused(visit, error)
+            return _BY_STATUS.get(error.status_code, replace(MALFORMED, status=error.status_code))
+        case Refused():
+            return End(status=error.status, title="This can't be done", text=error.detail)
+        case DomainError():
+            status = 409 if isinstance(error, Conflict) else 422
+            return End(status=status, title="This can't be done", text=str(error))
+    return FAILED
 
 
 def show(visit: Visit, end: End, *, detail: str = "") -> Response:
@@ -110,13 +119,3 @@ def show(visit: Visit, end: End, *, detail: str = "") -> Response:
     """
     number = request_id(visit.request) if end is FAILED else ""
     return visit.page("end.html", status=end.status, end=end, detail=detail, number=number)
-
-
-def _refused(visit: Visit, error: Exception) -> Response:
-    match error:
-        case Refused():
-            return show(visit, End(status=error.status, title="This can't be done", text=error.detail))
-        case DomainError():
-            status = 409 if isinstance(error, Conflict) else 422
-            return show(visit, End(status=status, title="This can't be done", text=str(error)))
-    return show(visit, FAILED)

@@ -1,9 +1,11 @@
-"""Live events: pause and resume their sales."""
+"""Live events: pause and resume their sales; cancel one and refund everybody."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
+
+import anyio
 
 from ticketkit.domain.entities import LiveEventStatus
 from ticketkit_marketplace.ops.visit import HOME, Page, Visit
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 PATH: Final = f"{HOME}/events"
 ON_A_PAGE: Final = 50
+PATIENCE: Final = 20.0
+"""Seconds that a page waits for a cancellation."""
 STATES: Final = {
     "open": ("On sale", "good"),
     "not_yet": ("Not on sale yet", "off"),
@@ -47,7 +51,8 @@ async def event(visit: Visit) -> Response:
     """One live event, and what can be done with it."""
     one = await visit.desk.tickets.live_event(visit.id)
     how = state(one, visit.desk.clock.now())
-    return visit.page("event.html", event=one, state=how, label=STATES[how], form=Form())
+    rest = await visit.desk.operations.cancellation(one.id) if how == "cancelled" else None
+    return visit.page("event.html", event=one, state=how, label=STATES[how], rest=rest, form=Form())
 
 
 async def pause(visit: Visit) -> Response:
@@ -67,6 +72,33 @@ async def _pause(visit: Visit, *, paused: bool) -> Response:
     return visit.go(f"{PATH}/{one.id}", done="paused" if paused else "resumed")
 
 
+async def ask_cancel(visit: Visit) -> Response:
+    """What cancelling it would do, and whether it is to be done. Nothing is written."""
+    return await _ask_cancel(visit, Form())
+
+
+async def cancel(visit: Visit) -> Response:
+    """Cancel it and refund everybody. What takes longer than a page may, the orders service goes on with by itself."""
+    form = await visit.form()
+    one = await visit.desk.tickets.live_event(visit.id)
+    if form["name"].casefold() != one.name.casefold():
+        form.errors["name"] = f"Type the name of the live event: {one.name}"
+        return await _ask_cancel(visit, form)
+    visit.note("cancels a live event", live_event_id=one.id, live_event=one.name)
+    with anyio.move_on_after(PATIENCE):
+        done = await visit.desk.operations.cancel(one.id, actor=visit.me.id)
+        amounts = [str(amount) for amount in done.amounts]
+        visit.note("cancelled a live event", live_event_id=one.id, refunds=done.to_refund, amounts=amounts)
+    return visit.go(f"{PATH}/{one.id}", done="cancelled")
+
+
+async def _ask_cancel(visit: Visit, form: Form) -> Response:
+    found = await visit.desk.operations.cancellation(visit.id)
+    if found.live_event.status is LiveEventStatus.CANCELLED:
+        return visit.go(f"{PATH}/{visit.id}")
+    return visit.page("cancel.html", status=422 if form.errors else 200, found=found, event=found.live_event, form=form)
+
+
 def state(event: LiveEvent, now: datetime) -> str:
     """How its sales stand: a key of `STATES`."""
     if event.status is LiveEventStatus.CANCELLED:
@@ -83,5 +115,6 @@ PAGES: Final = (
     Page(path="/events/{id}", show=event),
     Page(path="/events/{id}/pause", submit=pause),
     Page(path="/events/{id}/resume", submit=resume),
+    Page(path="/events/{id}/cancel", show=ask_cancel, submit=cancel),
 )
 """The pages of this subject."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-from ticketkit.domain.entities import Order, OrderStatus, Ticket
+from ticketkit.domain.entities import Order, OrderStatus
 from ticketkit.ids import is_id
-from ticketkit_marketplace.ops.pages.locks import found
 from ticketkit_marketplace.ops.pages.overview import ORDERS
 from ticketkit_marketplace.ops.visit import HOME, Page, Visit
+from ticketkit_marketplace.ops.wording import NONE
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -49,12 +49,16 @@ async def orders(visit: Visit) -> Response:
 
 
 async def order(visit: Visit) -> Response:
-    """One order with its tickets."""
-    one = await found(visit)
-    keys = [Ticket.key(id) for id in one.ticket_ids]
-    held = await visit.desk.inventory.get(keys)
-    tickets = {key.id: ticket for key, ticket in held.items() if isinstance(ticket, Ticket)}
-    return visit.page("order.html", order=one, tickets=tickets, states=ORDERS)
+    """One order: what it is for, its charges, and all that happened to it."""
+    story = await visit.desk.operations.story(visit.id)
+    return visit.page(
+        "order.html",
+        story=story,
+        order=story.order,
+        tickets={ticket.id: ticket for ticket in story.tickets},
+        states=ORDERS,
+        none_known=NONE,
+    )
 
 
 async def _some(

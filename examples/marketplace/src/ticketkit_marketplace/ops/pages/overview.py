@@ -8,7 +8,7 @@ from ticketkit.backends.errors import BackendError
 from ticketkit_marketplace.ops import counters, plots
 from ticketkit_marketplace.ops.sampling import LETTERS, WINDOW
 from ticketkit_marketplace.ops.visit import HOME, Page, Visit
-from ticketkit_marketplace.ops.wording import duration, left, seconds
+from ticketkit_marketplace.ops.wording import NONE, duration, left, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,7 +74,7 @@ async def traffic(visit: Visit) -> Response:
     rows = []
     for route in counted.routes:
         mine = counted.of(route)
-        rows.append((route, int(mine.asked), int(mine.conflicts), counters.quantile(0.99, mine)))
+        rows.append((route, int(mine.asked), int(mine.conflicts), counters.quantile(0.99, mine.bounds)))
     rows.sort(key=lambda row: -row[1])
     return visit.page("traffic.html", rows=rows, latest=visit.sampler.latest, sources=list(visit.desk.expositions))
 
@@ -85,23 +85,21 @@ async def flow(visit: Visit) -> Response:
     boxes = [
         (name.replace("+", ", "), totals, _age(latest.at, totals.oldest)) for name, totals in latest.totals.items()
     ]
-    return visit.page("flow.html", latest=latest, boxes=boxes, lag=sorted(latest.counted.lag.items()))
+    return visit.page("flow.html", latest=latest, boxes=boxes, lag=sorted(latest.lag.items()))
 
 
 def _orders(samples: Sequence[Sample]) -> list[Tile]:
-    return [
-        Tile(
+    def tile(status: str, label: str) -> Tile:
+        return Tile(
             id=status,
             value=_count(samples[-1].count("order", status)),
             about=f"orders: {label.lower()}",
             more="",
-            plot=_plot(
-                samples, lambda sample, status=status: sample.count("order", status), f"Orders, {label.lower()}"
-            ),  # type: ignore[misc]
+            plot=_plot(samples, lambda sample: sample.count("order", status), f"Orders, {label.lower()}"),
             rows=f"{HOME}/orders?state={status}",
         )
-        for status, label in ORDERS.items()
-    ]
+
+    return [tile(status, label) for status, label in ORDERS.items()]
 
 
 async def _locks(visit: Visit, samples: Sequence[Sample]) -> Tile:
@@ -127,7 +125,6 @@ async def _locks(visit: Visit, samples: Sequence[Sample]) -> Tile:
 def _traffic(visit: Visit, samples: Sequence[Sample]) -> list[Tile]:
     recent = visit.sampler.last(SHORT)
     p99 = visit.sampler.p99(visit.sampler.last(WINDOW))
-    counted = any(sample.counted.requests for sample in samples)
     return [
         Tile(
             id="sales",
@@ -139,18 +136,18 @@ def _traffic(visit: Visit, samples: Sequence[Sample]) -> list[Tile]:
         ),
         Tile(
             id="conflicts",
-            value=_rate(recent, lambda sample: sample.counted.conflicts) if counted else "–",
+            value=_rate(recent, lambda sample: sample.conflicts),
             about="conflicts a second",
             more="answers 409: somebody was faster",
-            plot=_plot(samples, lambda sample: sample.rate(sample.counted.conflicts), "Conflicts a second"),
+            plot=_plot(samples, lambda sample: sample.rate(sample.conflicts), "Conflicts a second"),
             rows=f"{HOME}/traffic",
         ),
         Tile(
             id="p99",
             value=seconds(p99),
             about="99 % of requests took at most",
-            more=f"over {WINDOW:.0f} s; {_rate(recent, lambda sample: sample.counted.asked)} requests a second",
-            plot=_plot(samples, lambda sample: sample.rate(sample.counted.asked), "Requests a second"),
+            more=f"over {WINDOW:.0f} s; {_rate(recent, lambda sample: sample.asked)} requests a second",
+            plot=_plot(samples, _held(lambda sample: sample.p99), "99 % of requests took at most", " s"),
             rows=f"{HOME}/traffic",
         ),
     ]
@@ -158,8 +155,8 @@ def _traffic(visit: Visit, samples: Sequence[Sample]) -> list[Tile]:
 
 def _events(samples: Sequence[Sample]) -> list[Tile]:
     latest = samples[-1]
-    lag = latest.counted.lag
-    repairs = latest.counted.to_repair
+    lag = latest.lag
+    repairs = latest.to_repair
     tiles = [
         Tile(
             id="outbox",
@@ -195,7 +192,7 @@ def _events(samples: Sequence[Sample]) -> list[Tile]:
             value=_count(int(sum(lag.values()))),
             about="events that wait for consumers",
             more=", ".join(f"{name} {plots.number(count)}" for name, count in sorted(lag.items())),
-            plot=_plot(samples, lambda sample: sum(sample.counted.lag.values()), "Events that wait for consumers"),
+            plot=_plot(samples, lambda sample: sum(sample.lag.values()), "Events that wait for consumers"),
             rows=f"{HOME}/flow",
         )
         tiles.insert(1, behind)
@@ -206,9 +203,11 @@ def _troubles(latest: Sample) -> list[tuple[str, str]]:
     """What people should look at: a sentence, and where."""
     found = [(f"The {name} can't be read: {why}", "") for name, why in latest.missing.items()]
     if latest.dead:
-        found.append((f"{_most(latest)} dead letters wait for a decision.", f"{HOME}/dead-letters"))
-    if latest.counted.to_repair:
-        found.append((f"{latest.counted.to_repair:,} payments need people.", f"{HOME}/payments"))
+        some = "A dead letter waits" if latest.dead == 1 else f"{_most(latest)} dead letters wait"
+        found.append((f"{some} for a decision.", f"{HOME}/dead-letters"))
+    if latest.to_repair:
+        some = "A payment needs" if latest.to_repair == 1 else f"{latest.to_repair:,} payments need"
+        found.append((f"{some} people.", f"{HOME}/payments"))
     if latest.age > OLD:
         found.append((f"An event waits for {duration(latest.age)} to be published.", f"{HOME}/flow"))
     return found
@@ -219,14 +218,26 @@ def _plot(samples: Sequence[Sample], value: Callable[[Sample], Any], what: str, 
     return plots.line([value(sample) for sample in samples], what=what, unit=unit, over=f" in the last {span}")
 
 
+def _held(value: Callable[[Sample], float | None]) -> Callable[[Sample], float | None]:
+    """The value before, where there is none: nobody asked in that second."""
+    last: float | None = None
+
+    def held(sample: Sample) -> float | None:
+        nonlocal last
+        last = value(sample) if value(sample) is not None else last
+        return last
+
+    return held
+
+
 def _rate(samples: Sequence[Sample], value: Callable[[Sample], float | None]) -> str:
     known = [(count, sample.seconds) for sample in samples if (count := value(sample)) is not None and sample.seconds]
     span = sum(seconds for _, seconds in known)
-    return f"{sum(count for count, _ in known) / span:.1f}" if span else "–"
+    return f"{sum(count for count, _ in known) / span:.1f}" if span else NONE
 
 
 def _count(value: int | None) -> str:
-    return "–" if value is None else f"{value:,}"
+    return NONE if value is None else f"{value:,}"
 
 
 def _most(latest: Sample) -> str:
