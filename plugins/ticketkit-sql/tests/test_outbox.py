@@ -2,12 +2,15 @@
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, event
 
 from ticketkit.backends.spec import Context
 from ticketkit.domain.decision import Changes, Keys
+from ticketkit_sql import outbox, reads, schema
 from ticketkit_sql.storage import open_storage
 
 pytestmark = pytest.mark.anyio
@@ -104,3 +107,26 @@ async def test_purging_keeps_what_is_still_needed(market: Any) -> None:
     assert await market.storage.purge(events_before=old, commands_before=now, marks_before=old) == 3
     assert (await market.storage.totals()).unpublished == 1
     assert await market.storage.outcome(mark.id) is not None
+
+
+def test_what_is_about_something_is_found_by_indexes(tmp_path: Path) -> None:
+    schema.upgrade(f"sqlite:///{tmp_path / 'x.db'}")
+    engine = create_engine(f"sqlite:///{tmp_path / 'x.db'}")
+    plan: list[str] = []
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def explain(connection: Any, _cursor: Any, sql: str, values: Any, *_: Any) -> None:
+        cursor = connection.connection.driver_connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)
+        plan.extend(str(row[-1]) for row in cursor)
+
+    with engine.connect() as connection:
+        outbox.about(connection, subjects=["a", "b"], since=None, limit=5)
+        reads.webhooks_about(connection, references=["a", "b"], limit=5)
+    engine.dispose()
+    steps = [step.partition(" USING INDEX ")[::2] for step in plan if "ticketkit_" in step]
+    assert steps == [
+        ("SEARCH ticketkit_outbox", "ix_ticketkit_outbox_about (subject=?)"),
+        ("SEARCH ticketkit_outbox", "ix_ticketkit_outbox_waiting (free_at>?)"),
+        ("SCAN ticketkit_outbox", "ix_ticketkit_outbox_dead"),
+        ("SEARCH ticketkit_webhooks", "ix_ticketkit_webhooks_about (reference=?)"),
+    ]

@@ -92,9 +92,10 @@ def about(connection: Connection, *, subjects: Sequence[str], since: datetime | 
     late = [] if since is None else [_BOX.time >= micros(since)]
     columns = (*_ENVELOPE, _BOX.attempts, _BOX.error, _BOX.published_at, _BOX.dead_at, _BOX.seq)
     # One arm for each of the indexes; all in one statement, for an event moves from one to another.
-    states = _BOX.published_at.is_not(None), _BOX.free_at.is_not(None), _BOX.dead_at.is_not(None)
+    states = _BOX.published_at.is_not(None), _BOX.free_at >= 0, _BOX.dead_at.is_not(None)
     arms = union_all(*(select(*columns).where(about_them, state, *late) for state in states)).subquery()
-    return [_kept(row) for row in connection.execute(select(arms).order_by(arms.c.seq).limit(limit))]
+    # By something that is no column: SQLite would rather read the whole table, which is in this order.
+    return [_kept(row) for row in connection.execute(select(arms).order_by(arms.c.seq + 0).limit(limit))]
 
 
 def _kept(row: Any) -> KeptEvent:
