@@ -15,9 +15,8 @@ _CLASSES: Final[tuple[type[BaseSettings], ...]] = (Settings, WebSettings, OpsSet
 OURS: Final = frozenset(
     f"{kind.model_config['env_prefix']}{name}".upper() for kind in _CLASSES for name in kind.model_fields
 )
-PASSWORDS: Final = frozenset(
-    f"{name}_PASSWORD" for name in ("POSTGRES", "MIGRATIONS", "ACCOUNTS", "INVENTORY", "PAYMENTS", "NATS", "REDIS")
-)
+_PASSWORDS: Final = ("POSTGRES", "MIGRATIONS", "ACCOUNTS", "INVENTORY", "PAYMENTS", "NATS", "REDIS", "GRAFANA")
+PASSWORDS: Final = frozenset(f"{name}_PASSWORD" for name in _PASSWORDS)
 """What the deployment itself names."""
 OTHERS: Final = PASSWORDS | {
     "GF_ANALYTICS_CHECK_FOR_UPDATES",

@@ -59,18 +59,21 @@ def test_each_process_has_the_secrets_that_it_needs_and_no_other() -> None:
         "TICKETKIT_TIMERS_URL": {"expiration"},
         "TICKETKIT_STRIPE_SECRET_KEY": {"payments"},
     }
+    ops = names_of("ops")  # reads all storages, and can neither mint nor admit nor pay
+    assert ops >= {"TICKETKIT_AUTH_STORAGE_URL", "TICKETKIT_STORAGE_URL", "TICKETKIT_PAYMENTS_STORAGE_URL"}
+    assert not ops & {*keys, "TICKETKIT_PAYMENTS", "TICKETKIT_STRIPE_SECRET_KEY"}
     for name, whose in (keys | storages).items():
         assert {service for service in PROCESSES if name in names_of(service)} == whose, name
 
 
-@pytest.mark.parametrize("service", [*ServiceName, "web"])
+@pytest.mark.parametrize("service", [*ServiceName, "web", "ops"])
 def test_a_process_runs_its_own_service(service: str) -> None:
-    program = ["ticketkit-marketplace"] if service == "web" else ["ticketkit", "serve"]
+    program = ["ticketkit-marketplace"] if service in ("web", "ops") else ["ticketkit", "serve"]
     assert SERVICES[service]["command"] == [*program, service, "--host", "0.0.0.0", "--port", "8000"]  # noqa: S104 in its container
     assert SERVICES[service]["environment"]["TICKETKIT_ENVIRONMENT"] == "production"
 
 
-@pytest.mark.parametrize("service", PROCESSES)
+@pytest.mark.parametrize("service", [*PROCESSES, "ops"])
 def test_a_process_is_not_killed_while_it_stops(service: str) -> None:
     """A stop takes the time to drain twice at most: requests, then the outbox and the handlers."""
     drain = float(SERVICES[service]["environment"]["TICKETKIT_DRAIN"])
@@ -109,7 +112,7 @@ def test_the_schema_is_there_before_a_process_that_needs_it_starts() -> None:
         "TICKETKIT_STORAGE_URL": "migrate-inventory",
         "TICKETKIT_PAYMENTS_STORAGE_URL": "migrate-payments",
     }
-    for service in PROCESSES:
+    for service in (*PROCESSES, "ops"):
         for name, job in boundaries.items():
             if name in names_of(service):
                 assert SERVICES[service]["depends_on"][job]["condition"] == "service_completed_successfully"

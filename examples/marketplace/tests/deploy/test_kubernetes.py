@@ -67,7 +67,7 @@ def test_the_gateway_of_the_cluster_reads_the_files_of_the_gateway() -> None:
 def test_development_has_one_of_each_that_starts_anew_when_a_file_changes() -> None:
     found = of_kind("Deployment", rendered("development"))
     assert {one["spec"]["replicas"] for one in found.values()} == {1}
-    for name in PROCESSES:
+    for name in (*PROCESSES, "ops"):
         [container] = found[name]["spec"]["template"]["spec"]["containers"]
         assert container["command"][:2] == ["sh", "-c"]
         assert container["command"][2].startswith('exec watchfiles "$*" ')
@@ -86,7 +86,7 @@ def secret(variables: dict[str, str]) -> dict[str, dict[str, str]]:
     return found
 
 
-@pytest.mark.parametrize("process", PROCESSES)
+@pytest.mark.parametrize("process", [*PROCESSES, "ops"])
 def test_a_process_has_the_command_and_the_settings_that_it_has_with_compose(
     process: str, secret: dict[str, dict[str, str]], variables: dict[str, str]
 ) -> None:
@@ -180,13 +180,20 @@ def test_labels_select_what_they_should() -> None:
         assert one["spec"]["selector"]["matchLabels"] == wanted
         assert wanted.items() <= labels[name].items()
         assert of_kind("Service")[name]["spec"]["selector"] == wanted
-        assert of_kind("PodDisruptionBudget")[name]["spec"]["selector"]["matchLabels"] == wanted
-    assert set(deployments) == {*PROCESSES, "gateway"} == set(of_kind("PodDisruptionBudget"))
+        if one["spec"]["replicas"] > 1:
+            assert of_kind("PodDisruptionBudget")[name]["spec"]["selector"]["matchLabels"] == wanted
+    assert set(deployments) == {*PROCESSES, "gateway", "ops"}
+    assert set(of_kind("PodDisruptionBudget")) == {*PROCESSES, "gateway"}
 
 
 def _selected(selector: Document) -> set[str]:
     """Names of the deployments and the job that a selector of the policies means."""
-    components = {**dict.fromkeys(PROCESSES, "process"), "gateway": "gateway", "migrate": "migration"}
+    components = {
+        **dict.fromkeys(PROCESSES, "process"),
+        "gateway": "gateway",
+        "migrate": "migration",
+        "ops": "operations",
+    }
     wanted = [(key, {value}) for key, value in selector.get("matchLabels", {}).items()]
     for one in selector.get("matchExpressions", ()):
         assert one["operator"] == "In"
@@ -213,15 +220,16 @@ def test_nobody_talks_to_anybody_but_for_what_is_said() -> None:
             if "podSelector" in source
             for who in _selected(source["podSelector"])
         }
-        for name in (*PROCESSES, "gateway", "migrate")
+        for name in (*PROCESSES, "gateway", "migrate", "ops")
     }
     assert callers == {
-        **{name: {"gateway"} for name in behind},
-        "expiration": set(),
-        "gateway": {"web"},
+        **{name: {"gateway", "ops"} for name in behind},
+        "expiration": {"ops"},
+        "gateway": {"web", "ops"},
         "migrate": set(),
+        "ops": set(),
     }
-    ports: dict[str, set[int]] = {name: set() for name in (*PROCESSES, "gateway", "migrate")}
+    ports: dict[str, set[int]] = {name: set() for name in (*PROCESSES, "gateway", "migrate", "ops")}
     for one in policies.values():
         for rule in one["spec"].get("egress", ()):
             for name in _selected(one["spec"]["podSelector"]):
@@ -235,6 +243,7 @@ def test_nobody_talks_to_anybody_but_for_what_is_said() -> None:
         "web": {4222, 8000},
         "gateway": {8000},
         "migrate": {5432},
+        "ops": {4222, 5432, 8000},
     }
 
 

@@ -32,7 +32,9 @@ def exposed() -> dict[str, set[str]]:
     metrics = Metrics()
     metrics.observe("/api/orders", "POST", 201, 0.01)
     totals = Totals(by_status={("order", "created"): 1}, unpublished=1, oldest=None, dead=0, overdue_locks=0)
-    text = metrics.exposition({"inventory": totals}, VirtualClock().now(), to_repair={"fake": 1}).decode()
+    text = metrics.exposition(
+        {"inventory": totals}, VirtualClock().now(), to_repair={"fake": 1}, lag={"orders": 1}
+    ).decode()
     return {
         name: {*re.findall(r'(\w+)="', labels), "service", "instance", "job"} for name, labels in SAMPLE.findall(text)
     }
@@ -85,7 +87,11 @@ def test_an_alert_says_what_is_and_where_it_is_told_what_to_do(rule: dict[str, A
 
 
 def _labels(selector: Any) -> set[str]:
-    return {"storage", "provider", "route", "method", "status"} if selector.name.startswith("ticketkit_") else set()
+    return (
+        {"storage", "provider", "consumer", "route", "method", "status"}
+        if selector.name.startswith("ticketkit_")
+        else set()
+    )
 
 
 def test_every_service_is_asked() -> None:

@@ -12,10 +12,12 @@ from typing import Any
 
 import httpx2
 import pytest
+from click.testing import CliRunner
 from deploy.files import DEPLOY, PROCESSES, stages
 from deploy.gateway import gateway
-from deploy.stack import HOST, Stack, program
+from deploy.stack import HOST, Stack, program, wait_until_ready
 
+from ticketkit.cli import main
 from ticketkit.services.catalogue import ServiceName
 
 SHOW = "Grand Horizons"
@@ -24,7 +26,7 @@ SHOW = "Grand Horizons"
 @pytest.fixture(scope="module")
 def visitor(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
     """Somebody outside, over TLS."""
-    assert stack.begin("broadway", "--show", SHOW).wait(60) == 0
+    stack.run("broadway", "--show", SHOW)
     inside = int(stack.hosts["gateway:8000"].rpartition(":")[2])
     with gateway(tmp_path_factory.mktemp("gateway"), stack.hosts, inside=inside) as made, made.client() as client:
         yield client
@@ -62,8 +64,7 @@ def test_pages_come_from_the_web_client_that_asks_the_services_through_the_gatew
 
 def test_doctor_finds_nothing_wrong_with_the_processes_together(stack: Stack, tmp_path: Path) -> None:
     named = [f"{name}={_env_file(stack, name, tmp_path)}" for name in PROCESSES if name in set(ServiceName)]
-    command = [program("ticketkit"), "doctor", "--json", *named]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = CliRunner().invoke(main, ["doctor", "--json", *named])
     found = [one["what"] for one in json.loads(done.stdout)["findings"] if one["severity"] != "note"]
     assert [what for what in found if "play money" not in what] == [], done.stdout
 
@@ -103,6 +104,14 @@ def test_the_health_check_of_the_image_tells_the_ready_from_the_others(stack: St
     assert status(stack.hosts["orders:8000"]) == 0
     assert status(stack.hosts["web:8000"]) == 0
     assert status(f"{HOST}:1") != 0
+
+
+def test_the_operations_page_runs_beside_them(stack: Stack) -> None:
+    ops = stack.start("ops")
+    wait_until_ready([ops], path="/healthz")
+    page = httpx2.get(f"{ops.url}/ops", trust_env=False, follow_redirects=True)
+    assert page.status_code == 200
+    assert "Sign in" in page.text
 
 
 def test_numbers_that_are_watched_are_told(stack: Stack, visitor: httpx2.Client) -> None:
