@@ -105,6 +105,7 @@ async def site(tmp_path: Path, api: App) -> AsyncIterator[Callable[..., Site]]:
             public=Serving(gateway, listener, drain=drain),
             private=Serving(Gateway(services, None, api, trusted=True), inner, drain=drain),
             close=gateway.close,
+            first=False,
             anything_on_sale=there,
             listing={},
             drain=drain,

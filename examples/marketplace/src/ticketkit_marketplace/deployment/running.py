@@ -16,7 +16,7 @@ from ticketkit.backends.errors import Misconfigured
 from ticketkit.marketplace import Marketplace
 from ticketkit.runtime import server
 from ticketkit.services.catalogue import ServiceName
-from ticketkit_marketplace.accounts import OPERATIONS
+from ticketkit_marketplace.accounts import BOX_OFFICE, OPERATIONS
 from ticketkit_marketplace.combinations import COMBINATIONS, given, provided
 from ticketkit_marketplace.demo.process import Process, own_settings
 from ticketkit_marketplace.deployment import listing, state
@@ -206,6 +206,7 @@ def _staged(
         public=Serving(public, listener, drain=drain),
         private=Serving(Gateway(services, None, api, trusted=True), inner, drain=drain),
         close=public.close,
+        first=not (data / BOX_OFFICE.file).exists(),
         anything_on_sale=partial(listing.anything_on_sale, inside),
         listing=layout.lister(),
         shows=wish.shows,

@@ -6,6 +6,7 @@ import asyncio
 import signal
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -44,7 +45,8 @@ class Stage:
         data: Data folder.
         servers: Databases and buses that were started for it, by name.
         services: Processes of the services.
-        pages: Of the web client and the operations page; started when the services are ready.
+        pages: Of the web client and the operations page.
+        first: Whether nothing was ever listed on this data.
         public: Where everybody is answered.
         private: Where the web client reaches the services.
         close: Ends streams of events.
@@ -62,6 +64,7 @@ class Stage:
     private: Serving
     close: Callable[[], None]
     anything_on_sale: Callable[[], Awaitable[bool]]
+    first: bool
     listing: Mapping[str, str]
     shows: Sequence[str] = ()
     drain: float = 10.0
@@ -120,31 +123,38 @@ class Supervisor:
         stage = self._stage
         self._note()
         await stage.private.start()
-        await self._begin(stage.services)
-        if not await stage.anything_on_sale():
-            await self._awaited("tickets on sale", self._list)
-        await self._begin(stage.pages)
+        services, pages = (partial(self._begin, children) for children in (stage.services, stage.pages))
+        if stage.first:  # the pages come when there is something to be shown
+            await self._together([services, self._list])
+            await pages()
+        else:
+            await self._together([services, pages])
+            if not await stage.anything_on_sale():
+                await self._list()
         await stage.public.start()
         self._note()
 
     async def _begin(self, children: Sequence[Child]) -> None:
-        """Start some at the same time.
+        await self._together([partial(self._awaited, child.name, child.start) for child in children])
+
+    async def _together(self, works: Sequence[Callable[[], Awaitable[None]]]) -> None:
+        """Do several things at the same time.
 
         Raises:
-            DidNotStart: One did not; the others are not waited for.
+            TicketkitError: Of the first that failed; the others are broken off.
         """
         failures: list[TicketkitError] = []
         async with anyio.create_task_group() as group:
 
-            async def begin(child: Child) -> None:
+            async def do(work: Callable[[], Awaitable[None]]) -> None:
                 try:
-                    await self._awaited(child.name, child.start)
+                    await work()
                 except TicketkitError as error:
                     failures.append(error)
                     group.cancel_scope.cancel()
 
-            for child in children:
-                group.start_soon(begin, child)
+            for work in works:
+                group.start_soon(do, work)
         if failures:
             raise failures[0]
 
@@ -155,7 +165,10 @@ class Supervisor:
 
     async def _list(self) -> None:
         stage = self._stage
-        await listing.listed(stage.data, stage.listing, stage.shows, hear=lambda line: self._journal.hear("list", line))
+        hear = partial(self._journal.hear, "list")
+        await self._awaited(
+            "tickets on sale", lambda: listing.listed(stage.data, stage.listing, stage.shows, hear=hear)
+        )
 
     async def _until_stopped(self, group: TaskGroup) -> None:
         await self._stopping.wait()
