@@ -26,10 +26,10 @@ unexport VIRTUAL_ENV
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev services web list embedded demo bench test proof check lint format types layers docs docs-generate docs-serve screenshots first-purchase contracts wheels matrix clean
+.PHONY: help install run dev services web ops list embedded demo bench test proof check lint format types layers docs docs-generate docs-serve screenshots first-purchase contracts wheels matrix clean
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 install: $(INSTALLED) ## make .venv with everything in it (other targets do this by themselves)
 
@@ -53,6 +53,9 @@ services: install ## each service and the web client a process of its own, on Po
 web: install ## the web client alone on http://127.0.0.1:8080, over the services at $API
 	@exec $(BIN)/ticketkit-marketplace web $(if $(API),--api $(API)) $(ARGS)
 
+ops: install ## the operations page alone on http://127.0.0.1:8001/ops, beside the services at $API
+	@exec $(BIN)/ticketkit-marketplace ops $(if $(API),--api $(API)) $(ARGS)
+
 list: install ## the Broadway week on the backends of the settings, for services that run elsewhere
 	@exec $(BIN)/ticketkit-marketplace list $(ARGS)
 
@@ -62,7 +65,7 @@ embedded: install ## the other example: ticketkit inside a FastAPI app, on http:
 demo: install ## 1,000 buyers go for 200 Hamilton seats on $BACKENDS in $PROCESSES, then the books are checked
 	@exec $(BIN)/ticketkit-marketplace demo $(if $(BACKENDS),--backends $(BACKENDS)) $(if $(PROCESSES),--processes $(PROCESSES)) $(ARGS)
 
-bench: install ## locks a second and requests a second, beside their limits
+bench: install ## locks a second, requests a second, memory of 500 streams, beside their limits
 	@exec $(BIN)/ticketkit-marketplace bench $(ARGS)
 
 test: install ## the tests, with coverage (what CI runs)
@@ -112,6 +115,9 @@ screenshots: install ## take pictures of every page of the web client into docs/
 
 first-purchase: install ## times a newcomer: from a fresh clone to a ticket bought in a browser
 	@PYTHONPATH=examples/marketplace/tests $(BIN)/python -m web.first_purchase $(ARGS)
+
+accessibility: install ## ask axe about every page of the web client, and write docs/accessibility.md
+	@PYTHONPATH=examples/marketplace/tests $(BIN)/python -m web.accessibility docs/accessibility.md
 
 docs-serve: install ## show the documentation on http://127.0.0.1:8001
 	@exec $(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001

@@ -34,7 +34,7 @@ def filled(path: str, id: str | None = None) -> str:
 
 
 def test_the_tables_are_what_the_issue_says() -> None:
-    assert len(PROTECTED) == 21
+    assert len(PROTECTED) == 22
     assert len(WITH_ID) == 15
     assert len(WITH_BODY) == 12
     assert len(KEYED) == 7

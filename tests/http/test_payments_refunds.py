@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any, TypeAlias
 
 import anyio
@@ -328,3 +329,24 @@ async def _give_back_at_once(market: Marketplace, http: httpx2.AsyncClient) -> N
     shown = (await http.get(f"{PAY}/{charge['id']}", headers=buyer)).json()
     assert shown["refunded"] == 19.5
     assert len(shown["refunds"]) == 13
+
+
+async def test_operators_alone_list_what_needs_people_with_its_repair(
+    buyer: Client, seller: Client, operator: Client, publish: Publish, *, market: Marketplace, provider: FakePayments
+) -> None:
+    path = f"{PAY}/to-repair"
+    assert (await operator.get(path)).json() == []
+    starts_at = market.clock.now() + timedelta(days=7)
+    event = await market.tickets.announce("house", name="Hamilton", venue="Richard Rodgers", starts_at=starts_at)
+    charge = await paid(buyer, await publish(eventId=event.id))
+    provider.faults.decline("refund", code="insufficient_balance")
+    await market.operations.cancel(event.id, actor="olga")
+    await market.clock.advance(minutes=2)
+    [found] = (await operator.get(path)).json()
+    assert (found["trouble"], found["needs"]) == ("refund_refused", "people")
+    assert (found["chargeId"], found["orderId"]) == (charge["id"], charge["orderId"])
+    assert "insufficient_balance" in found["what"]
+    assert found["repair"].startswith("Mend what the provider's code says")
+    for other in (buyer, seller):
+        refused = await other.get(path)
+        assert (refused.status_code, refused.json()["code"]) == (403, "not_an_operator")

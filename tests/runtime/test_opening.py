@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.services.stage import Stage
 
 from ticketkit.backends.errors import Misconfigured, Unavailable
+from ticketkit.events.catalogue import LiveEventCreated
+from ticketkit.ids import new_id
 from ticketkit.marketplace import Marketplace
 from ticketkit.memory import VirtualClock
 from ticketkit.runtime.config import ALL, TRADE, Config
 from ticketkit.runtime.opening import SETTINGS
+from ticketkit.runtime.runtime import NotRunning
 from ticketkit.services.catalogue import Boundary, ServiceName
+from ticketkit.services.commands import Commands
+from ticketkit.services.tickets import Tickets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from ticketkit.events.envelope import Event
 
 
 def config(services: Iterable[ServiceName] = ALL, **options: Any) -> Config:
@@ -61,6 +69,33 @@ async def test_a_service_opens_what_it_needs_and_nothing_else(
         backends = market.runtime.backends
         assert set(backends.storages) == boundaries
         assert (backends.timers is not None, backends.provider is not None) == (timers, provider)
+
+
+async def test_who_only_looks_reads_every_storage_and_publishes_nothing(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+    urls = {"storage": url, "accounts": url, "payment_storage": url, "timers": url}
+    looking = config((), looks=frozenset(Boundary), alone=False, **urls)
+    async with Marketplace(config=looking) as market:
+        inventory = market.runtime.storage(Boundary.INVENTORY)
+        await Tickets(inventory, Commands(new_id)).announce(
+            "house", name="Hamilton", venue="Richard Rodgers", starts_at=datetime(2030, 1, 1, 20, tzinfo=UTC)
+        )
+        await market.clock.advance(minutes=20)
+        assert (await inventory.totals()).unpublished == 1
+        assert (await market.operations.locks()).items == ()
+        assert market.runtime.backends.provider is None
+        with pytest.raises(NotRunning):
+            _ = market.tickets
+    heard: list[str] = []
+    serving = Marketplace(config=config(**urls))
+
+    @serving.on(LiveEventCreated, consumer="tests")
+    async def hear(event: Event[LiveEventCreated]) -> None:
+        heard.append(event.data.name)
+
+    async with serving:
+        await serving.runtime.drain(10)
+        assert heard == ["Hamilton"]
 
 
 @pytest.mark.parametrize("service", sorted(TRADE - {ServiceName.EXPIRATION}))

@@ -145,15 +145,7 @@ def web(api: str | None, host: str, port: int, log: str | None, log_level: str) 
 @click.option("--log", type=click.Choice(["text", "json"]), help="Default: text on a terminal, else json.")
 @click.option("--log-level", default="INFO", show_default=True, help="Least level that is logged.")
 def services(
-    *,
-    port: int,
-    ops_port: int | None,
-    no_ops: bool,
-    data: Path | None,
-    names: tuple[str, ...],
-    log: str | None,
-    log_level: str,
-    **wish: Any,
+    *, data: Path | None, names: tuple[str, ...], no_ops: bool, log: str | None, log_level: str, **wish: Any
 ) -> None:
     """Run each service and the web client as a process of its own, behind one address.
 
@@ -166,14 +158,10 @@ def services(
     from ticketkit_marketplace.deployment import running
 
     as_json = log == "json" or (log is None and not sys.stderr.isatty())
-    if "ops" not in main.commands or no_ops:
-        ops_port = None
-    elif ops_port is None:
-        ops_port = port + 1 if port else 0
     with told():
         _shows(names)
         settings = Settings() if data is None else Settings(data_dir=data)
-        asked = running.Wish(port=port, ops_port=ops_port, shows=names, as_json=as_json, log_level=log_level, **wish)
+        asked = running.Wish(ops=not no_ops, shows=names, as_json=as_json, log_level=log_level, **wish)
         running.run(settings, asked, say=_say)
 
 

@@ -6,6 +6,8 @@ from web.browsing import Browser
 
 from ticketkit.domain.entities import LiveEvent, Order, Ticket
 from ticketkit.marketplace import Marketplace
+from ticketkit.memory import FakePayments
+from ticketkit.services.catalogue import Boundary
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> "list[str]":
@@ -62,6 +64,11 @@ async def test_the_sales_of_a_live_event_are_paused_and_resumed(
     assert "Tickets can be ordered again." in page.text
     assert not (await market.tickets.live_event(show.id)).paused
     assert logged(caplog) == ["operator: paused sales", "operator: resumed sales"]
+    olga = await market.auth.find("olga@example.com")
+    assert olga is not None
+    events = await market.runtime.storage(Boundary.INVENTORY).events_about([show.id])
+    told = [kept.event.actor for kept in events if kept.event.name == "live_event.updated"]
+    assert told == [olga.id, olga.id]
 
 
 async def test_a_live_event_is_cancelled_after_a_look_at_what_that_does(
@@ -198,7 +205,21 @@ async def test_a_dead_letter_is_dropped_after_a_confirmation(
     assert logged(caplog) == ["operator: dropped a dead letter"]
 
 
-async def test_payments_that_need_people_are_said_with_their_repair(operator: Browser) -> None:
-    page = await operator.open("/ops/payments")
-    assert page.heading == "Payments that need people"
-    assert "None does" in page.text
+async def test_payments_that_need_people_are_said_with_their_repair(
+    operator: Browser, market: Marketplace, order: Order, show: LiveEvent
+) -> None:
+    assert "None does" in (await operator.open("/ops/payments")).text
+    await market.payments.pay("ada", order.id, token="tok_visa")
+    provider = market.payments.provider
+    assert isinstance(provider, FakePayments)
+    provider.faults.decline("refund", code="insufficient_balance")
+    await market.operations.cancel(show.id, actor="olga")
+    await market.clock.advance(seconds=70)
+    page = await looked(operator)
+    assert page.said("#repairs") == "1"
+    assert "A payment needs people." in page.text
+    page = await operator.follow("payments that need people")
+    assert page.said("article h2") == "Refund refused"
+    assert "insufficient_balance" in page.said("article")
+    assert "Repair: Mend what the provider's code says" in page.said("article")
+    assert page.link(order.id) == f"/ops/orders/{order.id}"

@@ -30,7 +30,14 @@ URLS = {
     BUS: "nats://bus",
     TIMERS: "redis://timers",
 }
-OWN = {"TICKETKIT_HOLD": "60", PROVIDER: "stripe:?key=sk", SESSION_PRIVATE: "from outside", STORAGE: "sqlite:///old"}
+# What is set where the command is started: only the first is everybody's.
+OWN = {
+    "TICKETKIT_HOLD": "60",
+    "TICKETKIT_DATA_DIR": "elsewhere",
+    PROVIDER: "stripe:?key=sk",
+    SESSION_PRIVATE: "from outside",
+    STORAGE: "sqlite:///old",
+}
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from playwright.async_api import Browser as Chromium
 from playwright.async_api import Page, expect
 from pydantic import SecretStr
 from web import stripe_js, tour
+from web.barriers import CONTRAST, NARROW, RULES, look
 from web.browsing import Browser
 from web.conftest import ListTickets, NewPage, Stage, windows
 from web.house import House, opened
 from web.stripe_js import StripeJs
-from web.test_in_chromium import CONTRAST, NARROW, RULES, look
 
 from ticketkit.backends.errors import Misconfigured
 from ticketkit.marketplace import Marketplace

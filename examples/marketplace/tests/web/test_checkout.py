@@ -10,7 +10,7 @@ from playwright.async_api import Page, Route, expect
 from web import tour
 from web.conftest import NewPage
 from web.house import House
-from web.test_in_chromium import tab_to
+from web.keyboard import tab_to
 
 from ticketkit.domain.policy import OnDecline, Policy
 

@@ -24,7 +24,9 @@ SQL: Final = ("postgresql", "postgres", "sqlite")
 """Schemes of storages whose schema is made before the processes start."""
 _STORAGES: Final = (STORAGE, ACCOUNTS, PAYMENTS)
 _STORAGE_OF: Final = {Boundary.INVENTORY: STORAGE, Boundary.ACCOUNTS: ACCOUNTS, Boundary.PAYMENTS: PAYMENTS}
-_WITHHELD: Final = frozenset({*VARIABLES, *keyring.NAMES, PROVIDER, API_URL, OPS_API_URL, OPS_METRICS})
+_WITHHELD: Final = frozenset(
+    {*VARIABLES, *keyring.NAMES, PROVIDER, API_URL, OPS_API_URL, OPS_METRICS, "TICKETKIT_DATA_DIR"}
+)
 """What is not everybody's business, or decided here."""
 
 

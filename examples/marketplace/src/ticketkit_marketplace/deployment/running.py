@@ -16,9 +16,10 @@ from ticketkit.backends.errors import Misconfigured
 from ticketkit.marketplace import Marketplace
 from ticketkit.runtime import server
 from ticketkit.services.catalogue import ServiceName
+from ticketkit_marketplace.accounts import OPERATIONS
 from ticketkit_marketplace.combinations import COMBINATIONS, given, provided
 from ticketkit_marketplace.demo.process import Process, own_settings
-from ticketkit_marketplace.deployment import listing
+from ticketkit_marketplace.deployment import listing, state
 from ticketkit_marketplace.deployment.board import Board
 from ticketkit_marketplace.deployment.children import Child
 from ticketkit_marketplace.deployment.gateway import Gateway
@@ -52,7 +53,8 @@ class Wish:
         port: The same; 0 takes a free one.
         backends: Name of a combination.
         orders: How many processes run orders.
-        ops_port: Of the operations page; 0 takes a free one, None leaves it out.
+        ops: Whether the operations page runs too.
+        ops_port: Its port; 0 takes a free one, None the next after `port`, if nobody has it.
         shows: Listed at the first start, by a part of their names; all when empty.
         as_json: Logs are JSON lines.
         log_level: Least level that is logged.
@@ -62,6 +64,7 @@ class Wish:
     port: int = 8000
     backends: str = BACKENDS
     orders: int = 1
+    ops: bool = True
     ops_port: int | None = None
     shows: tuple[str, ...] = ()
     as_json: bool = False
@@ -89,6 +92,7 @@ def run(settings: Settings, wish: Wish, *, say: Callable[[str], None]) -> None:
         inner = stack.enter_context(server.bound_socket("127.0.0.1", 0))
         prepare(data)
         stack.enter_context(_alone(data))
+        state.check_nobody_left(data)
         keys = Keyring.kept(data, own_settings())
         board = Board(journal)
         stack.callback(board.close)
@@ -101,7 +105,8 @@ def run(settings: Settings, wish: Wish, *, say: Callable[[str], None]) -> None:
 
                 def announce() -> None:
                     for page in stage.pages[1:]:
-                        say(f"The operations page is on http://{page.process.host}:{page.process.port}/{OPS}")
+                        where = f"http://{page.process.host}:{page.process.port}/{OPS}"
+                        say(f"The operations page is on {where}; its account is in {data / OPERATIONS.file}")
                     say(f"The marketplace is on {server.address(listener)}")
 
                 uvloop.run(Supervisor(stage, journal, board).run(announce=announce))
@@ -186,9 +191,10 @@ def _staged(
     running = [child(part) for part in layout.services()]
     inside = server.address(inner)
     pages = [child(layout.web(inside))]
-    if wish.ops_port is not None:
+    if wish.ops:
         numbers = [f"http://{one.process.host}:{one.process.port}/metrics" for one in running]
-        pages.append(child(layout.ops(inside, numbers), port=wish.ops_port))
+        port = _next(listener) if wish.ops_port is None else wish.ops_port
+        pages.append(child(layout.ops(inside, numbers), port=port))
     api = Marketplace().asgi()
     services = {name: pools[name] for name in ServiceName}
     public = Gateway(services, pools[WEB], api)
@@ -205,3 +211,13 @@ def _staged(
         shows=wish.shows,
         drain=drain,
     )
+
+
+def _next(listener: socket.socket) -> int:
+    """The port after that of a socket; 0 where somebody has it."""
+    port: int = listener.getsockname()[1] + 1
+    try:
+        server.bound_socket("127.0.0.1", port).close()
+    except Misconfigured:
+        return 0
+    return port

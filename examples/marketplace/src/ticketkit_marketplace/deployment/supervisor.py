@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import signal
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ from anyio.to_thread import run_sync
 from ticketkit.domain.errors import TicketkitError
 from ticketkit.runtime.backoff import Backoff
 from ticketkit_marketplace.demo.process import DidNotStart
-from ticketkit_marketplace.deployment import listing
+from ticketkit_marketplace.deployment import listing, state
 from ticketkit_marketplace.deployment.children import Child, ending
 
 if TYPE_CHECKING:
@@ -30,8 +28,6 @@ if TYPE_CHECKING:
     from ticketkit_marketplace.deployment.journal import Journal
     from ticketkit_marketplace.deployment.serving import Serving
 
-STATE: Final = "processes.json"
-"""Who runs, in the data folder, while it runs."""
 LOOK: Final = 0.05
 STOPS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The last one comes when a terminal is closed."""
@@ -122,6 +118,7 @@ class Supervisor:
 
     async def _start(self) -> None:
         stage = self._stage
+        self._note()
         await stage.private.start()
         await self._begin(stage.services)
         if not await stage.anything_on_sale():
@@ -208,6 +205,7 @@ class Supervisor:
                 self._journal.say(str(error), level="error")
         self._journal.say(f"{name} is ready again")
         self._down.discard(name)
+        self._note()
 
     async def _roll_when_asked(self) -> None:
         while True:
@@ -247,7 +245,7 @@ class Supervisor:
                 self._journal.say(f"{name} {ending(status)}", level="error")
         for child in stage.children:
             await child.pool.close()
-        (stage.data / STATE).unlink(missing_ok=True)
+        state.remove(stage.data)
 
     @contextmanager
     def _listening(self) -> Iterator[None]:
@@ -273,12 +271,10 @@ class Supervisor:
 
     def _note(self) -> None:
         """Write down who runs."""
-        running = [child for child in self._stage.children if child.process.running]
-        told = {
-            "supervisor": os.getpid(),
-            "processes": {child.name: {"pid": child.process.pid, "port": child.process.port} for child in running},
-        }
-        file = self._stage.data / STATE
-        partial = file.with_suffix(".partial")
-        partial.write_text(json.dumps(told, indent=2), encoding="utf-8")
-        partial.rename(file)
+        running = [child.process for child in self._stage.children if child.process.running]
+        servers = self._stage.servers.items()
+        state.write(
+            self._stage.data,
+            {process.name: (process.pid, process.port) for process in running},
+            {name: (server.pid, server.port) for name, server in servers if server.pid is not None},
+        )

@@ -13,7 +13,8 @@ import anyio
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from ticketkit_marketplace.web.api import Away, Refused
-from ticketkit_marketplace.web.live import Full, Kind, Topic
+from ticketkit_marketplace.web.live import Full
+from ticketkit_marketplace.web.topics import Kind, Topic
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
