@@ -12,13 +12,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+import kubernetes_validate
 import yaml
 from deploy.files import DEPLOY, documents
 
 KUBERNETES: Final = DEPLOY / "kubernetes"
 OVERLAYS: Final = ("development", "production")
-VERSION: Final = "1.34"
-"""Of Kubernetes: the oldest one whose schemas are looked at."""
+OLDEST: Final = "1.30"
+"""Of Kubernetes, as docs/deploy.md says."""
+NEWEST: Final = ".".join(str(kubernetes_validate.latest_version()).split(".")[:2])
+"""Whose schemas there are."""
 NOT_SENT: Final = frozenset({"kustomization.yaml"})
 """Files that kustomize reads itself."""
 Document = dict[str, Any]

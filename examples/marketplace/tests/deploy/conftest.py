@@ -23,7 +23,7 @@ def variables() -> dict[str, str]:
     return {"TICKETKIT_PAYMENTS": "fake:///data/fake-payments.jsonl", **json.loads(keys.stdout), **passwords}
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def stack(variables: dict[str, str]) -> Iterator[Stack]:
     """All processes of compose.yaml, ready, on servers with its settings."""
     with tempfile.TemporaryDirectory(prefix="ticketkit-deploy-") as folder:

@@ -180,6 +180,13 @@ def wait_until_ready(processes: Sequence[Running], *, path: str = "/readyz") -> 
             time.sleep(0.05)
 
 
+def _options(command: Sequence[str]) -> dict[str, str]:
+    """Of PostgreSQL, from `-c NAME=VALUE`."""
+    assert command[0] == "postgres"
+    assert set(command[1::2]) == {"-c"}
+    return dict(option.split("=", 1) for option in command[2::2])
+
+
 def make_databases(server: PostgreSQL, variables: Mapping[str, str]) -> None:
     """Run the deployment's own script, as PostgreSQL's image does."""
     environment = {
@@ -192,6 +199,9 @@ def make_databases(server: PostgreSQL, variables: Mapping[str, str]) -> None:
     script = DEPLOY / "postgresql" / "databases.sh"
     done = subprocess.run(["sh", script], env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    rules = server.folder / "data" / "pg_hba.conf"
+    rules.write_text(f"host all postgres {HOST}/32 trust\nhost all all {HOST}/32 scram-sha-256\n", encoding="utf-8")
+    server.sql("SELECT pg_reload_conf()")  # from now on, nobody but the superuser comes in without a password
 
 
 @contextmanager
@@ -201,7 +211,8 @@ def deployed(variables: Mapping[str, str], folder: Path) -> Iterator[Stack]:
     with ExitStack() as stack:
         nats = DeployedNats(variables["NATS_PASSWORD"])
         words = interpolated(compose["services"]["redis"]["command"], variables)
-        servers: list[Server] = [PostgreSQL(), nats, DeployedRedis(words, variables["REDIS_PASSWORD"])]
+        options = _options(compose["services"]["postgresql"]["command"])
+        servers: list[Server] = [PostgreSQL(settings=options), nats, DeployedRedis(words, variables["REDIS_PASSWORD"])]
         postgresql, _, redis = (stack.enter_context(server) for server in servers)
         assert isinstance(postgresql, PostgreSQL)
         make_databases(postgresql, variables)

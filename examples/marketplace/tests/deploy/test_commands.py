@@ -36,8 +36,9 @@ def commands() -> list[str]:
 def test_a_command_is_one_that_the_program_knows(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Parsed as it would be, to the last option; nothing is run."""
     monkeypatch.setenv("TICKETKIT_STORAGE_URL", "postgresql://shop@db/shop")
-    name, *rest = line.split()
-    command: click.Command = PROGRAMS[name]
+    program_name, *rest = line.split()
+    name: str | None = program_name
+    command: click.Command = PROGRAMS[program_name]
     context = None
     while isinstance(command, click.Group):
         context = click.Context(command, info_name=name, parent=context)

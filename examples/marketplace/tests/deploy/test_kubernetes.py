@@ -10,8 +10,9 @@ import kubernetes_validate
 import pytest
 from deploy.cluster import (
     KUBERNETES,
+    NEWEST,
+    OLDEST,
     OVERLAYS,
-    VERSION,
     Document,
     base,
     environment,
@@ -41,7 +42,7 @@ def of_kind(kind: str, found: list[Document] | tuple[Document, ...] | None = Non
 @pytest.mark.parametrize("path", manifests(), ids=lambda path: path.relative_to(KUBERNETES).as_posix())
 def test_a_manifest_is_as_kubernetes_wants_it(path: Path) -> None:
     for one in documents(path):
-        kubernetes_validate.validate(one, VERSION, strict=True)
+        kubernetes_validate.validate(one, OLDEST, strict=True)
 
 
 @needs_kustomize
@@ -50,7 +51,7 @@ def test_what_an_overlay_makes_is_as_kubernetes_wants_it(overlay: str) -> None:
     found = rendered(overlay)
     assert len(found) > 30
     for one in found:
-        kubernetes_validate.validate(one, VERSION, strict=True)
+        kubernetes_validate.validate(one, NEWEST, strict=True)
     namespaces = {one["metadata"].get("namespace") for one in found if one["kind"] != "Namespace"}
     assert namespaces == {one["metadata"]["name"] for one in found if one["kind"] == "Namespace"}
 
@@ -75,6 +76,14 @@ def test_development_has_one_of_each_that_starts_anew_when_a_file_changes() -> N
     assert "Ingress" not in {one["kind"] for one in rendered("development")}
     [told] = [one["data"] for name, one in of_kind("ConfigMap", rendered("development")).items() if "settings" in name]
     assert told == {**settings(), "TICKETKIT_ENVIRONMENT": "development"}
+
+
+@needs_kustomize
+def test_what_is_scaled_by_load_is_not_scaled_by_an_update() -> None:
+    found = rendered("production")
+    scaled = {one["spec"]["scaleTargetRef"]["name"] for one in of_kind("HorizontalPodAutoscaler", found).values()}
+    deployments = of_kind("Deployment", found)
+    assert {name for name, one in deployments.items() if "replicas" not in one["spec"]} == scaled == {"orders", "web"}
 
 
 @pytest.fixture(scope="module")

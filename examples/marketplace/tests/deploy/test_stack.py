@@ -79,7 +79,8 @@ def _env_file(stack: Stack, service: str, folder: Path) -> Path:
 @pytest.mark.parametrize("boundary", ["accounts", "inventory", "payments"])
 def test_services_write_rows_and_change_no_schema(stack: Stack, boundary: str) -> None:
     def said(statement: str, database: str = boundary) -> str:
-        url = f"postgresql://{boundary}@{HOST}:{stack.postgresql.port}/{database}"
+        password = stack.variables[f"{boundary.upper()}_PASSWORD"]
+        url = f"postgresql://{boundary}:{password}@{HOST}:{stack.postgresql.port}/{database}"
         command = [str(stack.postgresql.tool("psql")), "-X", "-A", "-t", "-c", statement, url]
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
         return f"{done.stdout}{done.stderr}".strip()
