@@ -9,7 +9,6 @@ from ticketkit.runtime import server
 from ticketkit.runtime.runtime import NotRunning
 from ticketkit_marketplace.ops.app import Ops
 from ticketkit_marketplace.ops.desk import Desk
-from ticketkit_marketplace.ops.visit import HOME
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -65,6 +64,7 @@ def run(settings: Settings, ops: OpsSettings, *, host: str, port: int, say: Call
         process,
         process.lifespan(),
         listener,
-        announce=lambda: say(f"The operations page is on {server.address(listener)}{HOME}"),
+        announce=lambda: say(f"The operations page is on {server.address(listener)}"),
         drain=settings.drain,
+        trusted_proxies=settings.trusted_proxies,
     )
