@@ -26,7 +26,7 @@ unexport VIRTUAL_ENV
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev web ops list embedded demo bench test proof check lint format types layers docs docs-generate docs-serve screenshots first-purchase contracts wheels matrix clean
+.PHONY: help install run dev services web ops list embedded demo bench test proof check lint format types layers docs docs-generate docs-serve screenshots first-purchase contracts wheels matrix clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,9 @@ run: install ## all five services on http://127.0.0.1:$PORT, data in $DATA, on $
 dev: install ## the same, started anew whenever a file is saved
 	@exec $(BIN)/ticketkit-marketplace run --reload --port $(PORT) --data "$(DATA)" $(ARGS)
 
+services: install ## each service and the web client a process of its own, on PostgreSQL, NATS and Redis, behind http://127.0.0.1:$PORT
+	@exec $(BIN)/ticketkit-marketplace services --port $(PORT) --data "$(DATA)/services" $(ARGS)
+
 web: install ## the web client alone on http://127.0.0.1:8080, over the services at $API
 	@exec $(BIN)/ticketkit-marketplace web $(if $(API),--api $(API)) $(ARGS)
 
@@ -62,7 +65,7 @@ embedded: install ## the other example: ticketkit inside a FastAPI app, on http:
 demo: install ## 1,000 buyers go for 200 Hamilton seats on $BACKENDS in $PROCESSES, then the books are checked
 	@exec $(BIN)/ticketkit-marketplace demo $(if $(BACKENDS),--backends $(BACKENDS)) $(if $(PROCESSES),--processes $(PROCESSES)) $(ARGS)
 
-bench: install ## locks a second and requests a second, beside their limits
+bench: install ## locks a second, requests a second, memory of 500 streams, beside their limits
 	@exec $(BIN)/ticketkit-marketplace bench $(ARGS)
 
 test: install ## the tests, with coverage (what CI runs)
@@ -113,6 +116,9 @@ screenshots: install ## take pictures of the web client and the operations page 
 
 first-purchase: install ## times a newcomer: from a fresh clone to a ticket bought in a browser
 	@PYTHONPATH=examples/marketplace/tests $(BIN)/python -m web.first_purchase $(ARGS)
+
+accessibility: install ## ask axe about every page of the web client, and write docs/accessibility.md
+	@PYTHONPATH=examples/marketplace/tests $(BIN)/python -m web.accessibility docs/accessibility.md
 
 docs-serve: install ## show the documentation on http://127.0.0.1:8001
 	@exec $(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001

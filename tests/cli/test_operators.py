@@ -24,7 +24,7 @@ def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("TICKETKIT_AUTH_STORAGE_URL", url)
 
     async def fill() -> None:
-        async with Marketplace(url, services=["auth", "tickets"]) as market:
+        async with Marketplace("memory:", accounts=url) as market:
             await market.auth.sign_up("Olga@example.com", "correct horse")
 
     anyio.run(fill)
@@ -39,7 +39,7 @@ def roles(url: str) -> tuple[str, ...]:
     """Those of Olga, who signs in."""
 
     async def sign_in() -> tuple[str, ...]:
-        async with Marketplace(url, services=["auth", "tickets"]) as market:
+        async with Marketplace("memory:", accounts=url) as market:
             return (await market.auth.sign_in("olga@example.com", "correct horse")).user.roles
 
     return anyio.run(sign_in)

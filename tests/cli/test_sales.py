@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,6 +34,7 @@ class Hall:
     """A live event with four paid orders, one that is open, and three tickets that are for sale."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.url, self.money = f"sqlite:///{folder / 'shop.db'}", f"sqlite:///{folder / 'money.db'}"
         self.journal = folder / "books.jsonl"
         self.event = self.open = ""
@@ -71,7 +73,7 @@ class Hall:
 
         async def work() -> None:
             async with self.market():
-                with anyio.fail_after(20):
+                with anyio.fail_after(60):
                     while self.given_back() != [2500] * 4:  # noqa: ASYNC110 - the books are a file
                         await anyio.sleep(0.05)
 
@@ -80,10 +82,19 @@ class Hall:
         assert len(read_books(self.journal).refunds) == 4
 
 
-@pytest.fixture
-def hall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hall:
-    hall = Hall(tmp_path)
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Hall:
+    """What tests begin with."""
+    hall = Hall(tmp_path_factory.mktemp("filled"))
     anyio.run(hall.fill)
+    return hall
+
+
+@pytest.fixture
+def hall(filled: Hall, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hall:
+    """A copy of it, which the settings name."""
+    hall = Hall(Path(shutil.copytree(filled.folder, tmp_path / "hall")))
+    hall.event, hall.open, hall.paid = filled.event, filled.open, filled.paid
     monkeypatch.setenv("TICKETKIT_STORAGE_URL", hall.url)
     monkeypatch.setenv("TICKETKIT_PAYMENTS_STORAGE_URL", hall.money)
     return hall

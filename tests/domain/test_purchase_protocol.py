@@ -48,6 +48,7 @@ DECLINED = (
     "payments commits c0 declined",
 )
 """A's first card is declined, and another may be tried."""
+CANCELLED = replace(ONE, cancels=True)
 REFUNDED = replace(ONE, start=PAID, clock=False, refunds=1)
 
 Decide = Callable[..., Any]
@@ -67,6 +68,9 @@ def nothing_wrong(found: Result) -> None:
         pytest.param(AT_ONCE, 2_500, id="a provider that takes money at once"),
         pytest.param(replace(AT_ONCE, refuses=True), 2_500, id="one that refuses to give it back at first"),
         pytest.param(replace(ONE, revives=True), 2_500, id="a declined payment that the browser goes on with"),
+        pytest.param(replace(CANCELLED, start=PAID[:5], clock=False), 100, id="a live event that is cancelled"),
+        pytest.param(replace(CANCELLED, start=PAID, refuses=True), 40, id="one after the sale, a refund is refused"),
+        pytest.param(replace(CANCELLED, start=PAID, refunds=2, halves=True), 150, id="one, and refunds are asked for"),
         pytest.param(REFUNDED, 15, id="a refund in whole"),
         pytest.param(replace(REFUNDED, refunds=2, halves=True), 50, id="two refunds, of halves or of all"),
         pytest.param(replace(REFUNDED, refunds=2, refuses=True), 30, id="a refund that is refused, and another"),
@@ -86,6 +90,8 @@ def test_nothing_goes_wrong_in_any_interleaving(scenario: Scenario, states: int)
     ("scenario", "states"),
     [
         pytest.param(Scenario(), 40_000, id="two charges"),
+        pytest.param(CANCELLED, 8_000, id="a live event that is cancelled, from the beginning"),
+        pytest.param(replace(CANCELLED, takes=True, moody=True), 8_000, id="one, and a moody provider takes money"),
         pytest.param(Scenario(policy=KEEP), 40_000, id="two charges, another card after a decline"),
         pytest.param(TWO, 40_000, id="two charges, no call comes late"),
         pytest.param(replace(TWO, moody=True), 40_000, id="two charges, moody provider"),
@@ -201,9 +207,36 @@ def _released_by_any_part(order: Order, news: settlement.ChargeNews) -> bool:
     return order.status is not OrderStatus.CANCELLED and order.charge_id == news.id and news.given_back > 0
 
 
+def _owes_nothing(state: State, *, news: payments.OrderNews, **_: Any) -> Changes | Need:
+    return payments.order_heard(state, news)
+
+
+def _owes_all_again(state: State, *, news: payments.OrderNews, **what: Any) -> Changes | Need:
+    """Counts nothing that was given back before, or is under way."""
+    found = refunds.order_heard(state, news=news, **what)
+    if isinstance(found, Need) or news.charge_id is None or Charge.key(news.charge_id) not in state.entities:
+        return found
+    charge = state.require(Charge, news.charge_id)
+    return refunds.order_heard(_with(state, replace(charge, refunded=0)), news=news, **what)
+
+
+def _voids_pinned(state: State, *, order_id: str) -> Changes | Need:
+    order = state.get(Order, order_id)
+    if order is not None and order.status is OrderStatus.AWAITING_PAYMENT:
+        state = _with(state, replace(order, status=OrderStatus.CREATED))
+    return orders.void(state, order_id)
+
+
+def _forgets_refused(state: State, **what: Any) -> Changes | Need:
+    found = refunds.failed(state, **what)
+    if isinstance(found, Need):
+        return found
+    return replace(found, put=tuple(replace(e, due_at=None) if isinstance(e, Charge) else e for e in found.put))
+
+
 NO_VOID_OWED = Rules(
     give_up=_no_void_owed(payments.give_up),
-    order_heard=_no_void_owed(payments.order_heard),
+    order_heard=_no_void_owed(refunds.order_heard),
     prepared=_no_void_owed(payments.prepared),
     authorized=_no_void_owed(payments.authorized),
     declined=_no_void_owed(payments.declined),
@@ -258,6 +291,30 @@ MUTANTS = [
         replace(REFUNDED, halves=True),
         "A paid for B's seat",
         id="only a full refund releases",
+    ),
+    pytest.param(
+        Rules(order_heard=_owes_nothing),
+        replace(CANCELLED, start=PAID),
+        "money is kept for a live event that is cancelled",
+        id="what is void is owed back",
+    ),
+    pytest.param(
+        Rules(order_heard=_owes_all_again),
+        replace(CANCELLED, start=PAID, refunds=1),
+        "the refunds of a charge do not add up",
+        id="what was given back before counts",
+    ),
+    pytest.param(
+        Rules(void=_voids_pinned),
+        replace(CANCELLED, start=PAID[:6], clock=False),
+        UNASKED,
+        id="a pinned order is left to its payment",
+    ),
+    pytest.param(
+        Rules(refund_failed=_forgets_refused),
+        replace(CANCELLED, start=PAID, refuses=True),
+        "a refund never ends",
+        id="a refund that is refused is looked after",
     ),
     pytest.param(
         Rules(charge_heard=_releases(lambda *_: False)),

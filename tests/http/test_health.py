@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import anyio
 import pytest
 from tests.http.conftest import Client, Publish
 
@@ -73,6 +74,33 @@ async def test_what_needs_people_about_payments_is_a_gauge_where_payments_runs(n
     metrics = Metrics()
     assert 'to_repair{provider="fake"} 2.0' in metrics.exposition({}, datetime.now(UTC), to_repair={"fake": 2}).decode()
     assert "to_repair{" not in Metrics().exposition({}, datetime.now(UTC)).decode()
+
+
+async def test_the_lag_of_consumers_is_a_gauge(nobody: Client, market: Marketplace) -> None:
+    text = (await nobody.get("/metrics")).text
+    assert {line for line in text.splitlines() if line.startswith("ticketkit_consumer_lag{")} == {
+        f'ticketkit_consumer_lag{{consumer="{name}"}} 0.0' for name in ("expiration", "orders", "payments")
+    }
+    metrics, now = Metrics(), datetime.now(UTC)
+    assert 'ticketkit_consumer_lag{consumer="web"} 7.0' in metrics.exposition({}, now, lag={"web": 7}).decode()
+    assert 'ticketkit_consumer_lag{consumer="web"}' not in metrics.exposition({}, now).decode(), "its bus is away"
+
+
+@pytest.mark.parametrize("away", [True, False], ids=["away", "silent"])
+async def test_numbers_are_there_while_the_bus_is_not(
+    nobody: Client, market: Marketplace, monkeypatch: pytest.MonkeyPatch, *, away: bool
+) -> None:
+    async def lag() -> dict[str, int]:
+        if away:
+            raise Unavailable
+        await anyio.sleep_forever()
+        return {}
+
+    monkeypatch.setattr(market.runtime.backends.bus, "lag", lag)
+    monkeypatch.setattr("ticketkit.runtime.runtime.LAG_PATIENCE", 0.05)
+    text = (await nobody.get("/metrics")).text
+    assert "ticketkit_consumer_lag{" not in text
+    assert "ticketkit_outbox_unpublished{" in text
 
 
 def test_two_apps_have_numbers_of_their_own() -> None:

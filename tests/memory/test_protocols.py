@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ticketkit.backends.bus import Bus, HandsOver
+from ticketkit.backends.bus import Bus, HandsOver, Measured
 from ticketkit.backends.clock import Clock
 from ticketkit.backends.payments import InProcessWebhooks, PaymentProvider
 from ticketkit.backends.spec import Capability
@@ -19,5 +19,6 @@ def test_the_reference_backends_promise_what_they_keep() -> None:
     payments: PaymentProvider = FakePayments(clock)
     assert storage.capabilities == bus.capabilities == timers.capabilities == frozenset()
     assert isinstance(bus, HandsOver)
+    assert isinstance(bus, Measured)
     assert isinstance(payments, InProcessWebhooks)
     assert payments.capabilities == {Capability.SIGNED_TIME}

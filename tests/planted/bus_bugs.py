@@ -52,6 +52,11 @@ BUGS: Final = (
         "test_what_a_slow_consumer_holds_is_not_taken",
         url=_SQL,
     ),
+    _bug(
+        "What members hold does not count as lag.",
+        "deliveries:LagOfWhatWaits",
+        "test_lag_is_what_waits_and_what_was_begun",
+    ),
     _bug("A retry is dropped.", "deliveries:RedeliveryDropped", "test_a_retry_comes_again"),
     _bug(
         "The delay of a retry is ignored.",

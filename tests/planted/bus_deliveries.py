@@ -8,7 +8,7 @@ import anyio
 from tests.planted.planting import PassingBus, PassingMember, PassingParcel, PlantedBus, PlantedSqlBus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ticketkit.backends.bus import Delivery, Subscription
 
@@ -30,6 +30,12 @@ class LeaseNotRenewed(PlantedSqlBus):
                 found = await super().receive(limit)
                 self.inner._open.clear()
                 return found
+
+
+class LagOfWhatWaits(PlantedBus):
+    class Bus(PassingBus):
+        async def lag(self) -> Mapping[str, int]:
+            return {group: queue.unended - queue.held for group, queue in self.inner._groups.items()}
 
 
 class RedeliveryDropped(PlantedBus):

@@ -11,7 +11,7 @@ from ticketkit_sql.bus import open_bus
 from ticketkit_sql.timers import open_timers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Sequence
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
     from datetime import datetime
 
     from ticketkit.backends.bus import Bus, DeadLetter, Delivery, Subscription
@@ -159,6 +159,10 @@ class PassingBus:
 
     async def drop_dead_letter(self, id: str) -> bool:
         return bool(await self.inner.drop_dead_letter(id))
+
+    async def lag(self) -> Mapping[str, int]:
+        found: Mapping[str, int] = await self.inner.lag()
+        return found
 
     async def replay(self, group: str, *, since: datetime | None = None, sequence: int | None = None) -> None:
         await self.inner.replay(group, since=since, sequence=sequence)

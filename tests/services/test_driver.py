@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
 import anyio
 import pytest
 from tests.services.books import check
@@ -11,6 +14,11 @@ from tests.services.stage import Stage
 from ticketkit.backends.payments import ProviderStatus
 from ticketkit.domain.entities import ChargeStatus, OrderStatus, RefundStatus
 from ticketkit.memory.faults import Operation
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ticketkit.backends.storage import Storage
 
 
 @pytest.mark.parametrize("seconds", [0, 0.3])
@@ -149,3 +157,45 @@ async def test_an_object_prepared_for_a_charge_that_was_given_up_meanwhile_is_vo
         await shop.clock.advance(seconds=10)
     [booked] = shop.provider.books().charges
     assert booked.status is ProviderStatus.VOID
+
+
+@pytest.mark.parametrize("token", ["tok_visa", "tok_threeDSecure", "tok_chargeDeclined", "tok_taken"])
+async def test_the_provider_is_never_called_inside_a_commit(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    deciding, called = ContextVar("deciding", default=False), list[str]()
+
+    def outside(name: str) -> Callable[..., Awaitable[Any]]:
+        call = getattr(shop.provider, name)
+
+        async def checked(*args: Any, **options: Any) -> Any:
+            assert not deciding.get(), f"{name} inside of a commit"
+            called.append(name)
+            return await call(*args, **options)
+
+        return checked
+
+    def committing(storage: Storage) -> Callable[..., Awaitable[Any]]:
+        decide = storage.decide
+
+        async def marked(*args: Any, **options: Any) -> Any:
+            before = deciding.set(True)
+            try:
+                return await decide(*args, **options)
+            finally:
+                deciding.reset(before)
+
+        return marked
+
+    for storage in {shop.inventory, shop.payments}:
+        monkeypatch.setattr(storage, "decide", committing(storage))
+    for name in ("prepare", "authorize", "capture", "void", "refund", "retrieve"):
+        monkeypatch.setattr(shop.provider, name, outside(name))
+    charge = await shop.pay(await shop.order(), token)
+    if charge.status is ChargeStatus.REQUIRES_ACTION:
+        await shop.market.orders.cancel("buyer", charge.order_id)
+    elif charge.status is ChargeStatus.COMPLETED:
+        await shop.refund(charge)
+    await shop.clock.advance(minutes=1)
+    assert called[:2] == ["prepare", "authorize"]
+    assert ("refund" if charge.status is ChargeStatus.COMPLETED else "void") in called

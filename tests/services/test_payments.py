@@ -12,7 +12,7 @@ from tests.services.shop import Shop, patiently
 from ticketkit.backends.errors import CommandReused
 from ticketkit.backends.payments import ProviderStatus
 from ticketkit.domain.entities import CancelReason, ChargeStatus, Order, OrderStatus, RefundStatus, TicketStatus
-from ticketkit.domain.errors import ChargeClosed, Conflict, NotFound, OrderClosed
+from ticketkit.domain.errors import Conflict, NotFound, OrderClosed
 from ticketkit.domain.money import Money
 from ticketkit.domain.policy import OnDecline, Policy
 from ticketkit.memory.faults import Operation
@@ -483,80 +483,3 @@ async def test_a_payment_without_an_order_is_not_found_after_two_seconds(shop: S
     with pytest.raises(NotFound):
         await patiently(shop.clock, shop.market.payments.pay("buyer", "nothing", token="tok_visa"))
     assert 2 <= (shop.clock.now() - began).total_seconds() < 3
-
-
-# --- refunds ---------------------------------------------------------------------------------------------------------
-
-
-async def test_a_charge_is_refunded_in_whole(shop: Shop) -> None:
-    charge = await shop.pay(await shop.order("25"))
-    refund = await shop.refund(charge)
-    assert (refund.status, refund.amount) == (RefundStatus.COMPLETED, Money(2500, "USD"))
-    assert shop.booked(charge).refunded == 2500
-
-
-async def test_a_charge_is_refunded_in_parts_and_never_more_than_was_paid(shop: Shop) -> None:
-    charge = await shop.pay(await shop.order("25"))
-    await shop.refund(charge, "10")
-    with pytest.raises(Conflict) as refused:
-        await shop.refund(charge, "15.01")
-    assert refused.value.code == "refund_above_charge"
-    await shop.refund(charge, "15")
-    with pytest.raises(Conflict) as refused:
-        await shop.refund(charge)
-    assert refused.value.code == "refund_above_charge"
-    found, refunds = await shop.market.payments.get("buyer", charge.id)
-    assert found.refunded == 2500
-    assert [refund.amount.minor for refund in refunds] == [1000, 1500]
-
-
-async def test_of_two_refunds_at_once_that_together_are_too_much_one_is_refused(shop: Shop) -> None:
-    charge = await shop.pay(await shop.order("25"))
-    shop.provider.faults.slow(1)
-    outcomes: list[object] = []
-
-    async def give_back() -> None:
-        try:
-            amount = Money.parse("20", "USD")
-            outcomes.append((await shop.market.payments.refund(charge.id, actor="seller", amount=amount)).status)
-        except Conflict as error:
-            outcomes.append(error.code)
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(give_back)
-        group.start_soon(give_back)
-        await shop.clock.advance(seconds=5)
-    assert sorted(map(str, outcomes)) == ["completed", "refund_above_charge"]
-
-
-async def test_one_command_key_is_one_refund(shop: Shop) -> None:
-    charge = await shop.pay(await shop.order("25"))
-    first, second = [await shop.refund(charge, "10", key="return") for _ in range(2)]
-    assert first.id == second.id
-    assert shop.booked(charge).refunded == 1000
-
-
-async def test_a_refused_refund_fails_and_its_amount_can_be_refunded_again(shop: Shop) -> None:
-    charge = await shop.pay(await shop.order("25"))
-    shop.provider.faults.decline(Operation.REFUND, code="refund_not_possible")
-    refused = await shop.refund(charge)
-    assert (refused.status, refused.code) == (RefundStatus.FAILED, "refund_not_possible")
-    assert (await shop.charge_now(charge)).refunded == 0
-    assert (await shop.refund(charge)).status is RefundStatus.COMPLETED
-
-
-async def test_a_refund_is_carried_out_when_the_provider_is_back(shop: Shop) -> None:
-    charge = await shop.pay(await shop.order("25"))
-    shop.provider.faults.unavailable()
-    refund = await shop.refund(charge)
-    assert refund.status is RefundStatus.CREATED
-    await shop.clock.advance(minutes=3)
-    shop.provider.faults.available()
-    await shop.clock.advance(seconds=40)
-    assert shop.booked(charge).refunded == 2500
-
-
-async def test_only_a_completed_charge_can_be_refunded(shop: Shop) -> None:
-    charge = await shop.pay(await shop.order(), "tok_threeDSecure")
-    with pytest.raises(ChargeClosed):
-        await shop.refund(charge)

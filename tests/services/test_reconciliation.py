@@ -438,6 +438,16 @@ async def test_money_of_a_charge_that_is_not_on_record_needs_people_until_it_is_
     assert (await walk(trade)).well
 
 
+async def test_a_webhook_of_a_provider_that_is_not_here_any_more_is_listed(
+    trade: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await hear(trade, "theirs")
+    monkeypatch.setattr(trade.provider, "name", "other")
+    report = await walk(trade)
+    [finding] = report.findings
+    assert (finding.trouble, finding.webhook_id, report.well) == ("other_provider", "fake:1", False)
+
+
 async def test_webhooks_of_one_payment_are_one_look_into_its_books(
     trade: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING
 
+import anyio
 import pytest
 from tests.services.shop import Shop
 
 from ticketkit.backends.errors import BadWebhook, Unavailable
-from ticketkit.domain.entities import Charge, ChargeStatus, OrderStatus
+from ticketkit.domain.entities import Charge, ChargeStatus, OrderStatus, Webhook
 from ticketkit.memory._webhooks import sign
+from ticketkit.memory.faults import Operation
 from ticketkit.memory.payments import DEVELOPMENT_SECRET
+from ticketkit.services.webhooks import WebhookOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def notice(reference: str | None, *, id: str = "notice", what: str = "payment.authorized") -> bytes:
-    return json.dumps({"id": id, "what": what, "reference": reference}).encode()
+def notice(
+    reference: str | None, *, id: str = "notice", what: str = "payment.authorized", charge_id: str | None = None
+) -> bytes:
+    return json.dumps({"id": id, "what": what, "reference": reference, "charge_id": charge_id}).encode()
 
 
 def signed(shop: Shop, body: bytes, *, secret: str = DEVELOPMENT_SECRET) -> Mapping[str, str]:
     return sign(body, secret=secret, now=shop.clock.now())
+
+
+async def outcome_of(shop: Shop, id: str) -> str | None:
+    found = (await shop.payments.get([Webhook.key(id)]))[Webhook.key(id)]
+    assert isinstance(found, Webhook)
+    return found.outcome
 
 
 async def pending(shop: Shop) -> Charge:
@@ -78,6 +90,35 @@ async def test_a_webhook_about_somebody_elses_payment_is_noted_and_passed_over(s
     await shop.clock.settle()
     hooks = (await shop.payments.scan("webhook")).items
     assert sorted(str(getattr(hook, "outcome", "")) for hook in hooks) == ["ignored", "unknown charge"]
+
+
+async def test_a_webhook_that_comes_before_its_reference_is_committed_finds_its_charge(shop: Shop) -> None:
+    order = await shop.order()
+    shop.provider.faults.time_out_after_effect(Operation.PREPARE)
+    async with anyio.create_task_group() as group:
+        group.start_soon(partial(shop.market.payments.pay, "buyer", order.id, token="tok_visa"))
+        await shop.clock.settle()
+        [charge], [booked] = await shop.charges(order), shop.provider.books().charges
+        assert (charge.reference, booked.charge_id) == (None, charge.id)
+        body = notice(booked.reference, charge_id=charge.id)
+        assert await shop.market.payments.receive_webhook(signed(shop, body), body) == 1
+        await shop.clock.settle()
+        assert (await shop.charge_now(charge)).status is ChargeStatus.COMPLETED, "before its deadline"
+    assert await outcome_of(shop, "fake:notice") == WebhookOutcome.APPLIED
+
+
+async def test_a_webhook_of_another_provider_does_not_touch_a_charge_of_this_one(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    charge = await pending(shop)
+    await shop.provider.resolve(str(charge.reference))
+    monkeypatch.setattr(shop.provider, "name", "other")
+    body = notice(charge.reference, charge_id=charge.id)
+    assert await shop.market.payments.receive_webhook(signed(shop, body), body) == 1
+    await shop.clock.settle()
+    assert await outcome_of(shop, "other:notice") == WebhookOutcome.UNKNOWN_CHARGE
+    assert (await shop.charge_now(charge)).status is ChargeStatus.CREATED
+    monkeypatch.undo()
 
 
 async def test_a_webhook_that_comes_while_the_books_cant_be_read_is_applied_later(shop: Shop) -> None:

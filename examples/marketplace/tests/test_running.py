@@ -20,6 +20,8 @@ from ticketkit_marketplace.demo.process import DidNotStart, Process
 
 SHOWS = ("--show", "Grand Horizons")
 SEATS = 585
+DRAIN = 10
+"""Seconds that a stop waits for open requests."""
 
 
 @pytest.fixture
@@ -48,7 +50,12 @@ def test_it_lists_the_week_once_answers_and_stops_cleanly(process: Process, numb
     assert any(f"Listed {SEATS} tickets of 1 live events." in line for line in process.said)
     assert "Grand Horizons" in get(process, "/")
     assert json.loads(get(process, "/readyz"))["status"] == "ready"
-    assert process.stop(number=number) == 0
+    with urlopen(f"http://{process.host}:{process.port}/live?event={process.port}") as stream:  # a page that stays open
+        assert stream.readline().startswith(b"retry:")
+        began = time.monotonic()
+        assert process.stop(number=number) == 0
+        assert time.monotonic() - began < DRAIN, "it did not wait for a stream that ends by nothing else"
+        assert stream.read() == b"\n"
     process.said.clear()
     process.start()
     assert process.said[1:] == [f"The marketplace is on http://127.0.0.1:{process.port}"]
@@ -58,6 +65,7 @@ def test_it_lists_the_week_once_answers_and_stops_cleanly(process: Process, numb
     log = (process.data / "server.log").read_text()
     assert "Traceback" not in log
     assert "WARNING" not in log.upper()
+    assert "ERROR" not in log.upper()
 
 
 def test_the_box_office_can_sign_in(process: Process) -> None:

@@ -289,3 +289,26 @@ async def test_names_of_members_that_left_or_died_are_forgotten(
 async def test_replay_of_what_was_handled_is_refused(bus: RedisBus) -> None:
     with pytest.raises(CapabilityNotSupported, match="replay"):
         await bus.replay("a", sequence=1)
+
+
+async def test_the_lag_of_a_group_that_read_nothing_yet_is_counted_up_to_a_bound(
+    bus: RedisBus, event: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bus.publish([event() for _ in range(250)])
+    async with bus.subscribe("late", NAMES):
+        pass
+    await bus.publish([event() for _ in range(230)])
+    assert await bus.lag() == {"late": 230}
+    monkeypatch.setattr("ticketkit_redis.bus.COUNTED", 100)
+    assert (await bus.lag())["late"] in (100, 230)  # the server of some releases knows it
+
+
+async def test_a_group_that_was_removed_has_no_lag(bus: RedisBus, event: Make) -> None:
+    for group in ("gone", "there"):
+        async with bus.subscribe(group, [*NAMES, "ticket.sold"]):
+            pass
+    await bus.publish([event(), event("ticket.sold")])
+    for name in (*NAMES, "ticket.sold"):
+        stream = bus._server.keys.events(name)
+        await bus._server.shielded(bus._server._client.xgroup_destroy(stream, "gone"))
+    assert await bus.lag() == {"there": 2}

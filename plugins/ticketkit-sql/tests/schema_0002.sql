@@ -16,7 +16,7 @@ INSERT INTO ticketkit_order_copies
 VALUES ('o', 'b', 'completed', NULL, 2000, 'USD', 9, 'c', 3, '["c"]', NULL, 1);
 
 INSERT INTO ticketkit_charges
-VALUES ('c', 'o', 'b', 2000, 'USD', 'completed', NULL, 0, 'fake', 'r', NULL, NULL, 0, NULL, 700, '["x", "y"]', 1, '{}', 5);
+VALUES ('c', 'o', 'b', 2000, 'USD', 'completed', NULL, false, 'fake', 'r', NULL, NULL, false, NULL, 700, '["x", "y"]', 1, '{}', 5);
 
 INSERT INTO ticketkit_refunds
 VALUES

@@ -3,22 +3,31 @@
 import re
 import sqlite3
 import threading
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from sqlalchemy import MetaData, create_engine
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, MetaData, create_engine
 
 from ticketkit.backends.errors import Misconfigured
 from ticketkit.backends.spec import BackendKind, Context
-from ticketkit.domain.entities import Charge, LiveEvent, Order, OrderCopy
+from ticketkit.domain import refunds
+from ticketkit.domain.decision import Command, Keys
+from ticketkit.domain.entities import Charge, LiveEvent, Order, OrderCopy, Refund
 from ticketkit.domain.policy import OnDecline, OnRefund
+from ticketkit.ids import new_id
 from ticketkit_sql import schema
 from ticketkit_sql.plugin import ticketkit_backends
 from ticketkit_sql.storage import open_storage
 from ticketkit_sql.tables import PREFIX, tables
+
+SECOND = Path(__file__).parent / "schema_0002.sql"
 
 
 def ddl(path: Path) -> set[str]:
@@ -79,33 +88,55 @@ def test_migrations_lead_to_the_tables(tmp_path: Path) -> None:
     assert ddl(tmp_path / "migrated.db") == ddl(tmp_path / "made.db")
 
 
-def test_a_database_of_the_release_before_is_upgraded_with_what_is_in_it(tmp_path: Path) -> None:
-    from alembic import command
-    from alembic.config import Config
+def at_second_revision(url: str) -> None:
+    """Make the schema as it was then."""
 
-    path = tmp_path / "x.db"
-    engine = create_engine(f"sqlite:///{path}")
-    with engine.begin() as connection:
+    def work(connection: Connection, dialect: schema.Dialect) -> None:
         config = Config()
         config.set_main_option("script_location", "ticketkit_sql:migrations")
         config.attributes["connection"] = connection
+        dialect.begin(connection)
         command.upgrade(config, "0002")
-    engine.dispose()
+        dialect.commit(connection)
+
+    schema._with_database(url, work)
+
+
+async def upgraded(url: str) -> None:
+    """Check that what was there is there, that what is new has its default, and that it can be written."""
+    async with open_storage(url, Context()) as storage:
+        keys = [LiveEvent.key("e"), Order.key("o"), OrderCopy.key("o"), Charge.key("c")]
+        found: dict[Any, Any] = dict(await storage.get(keys))
+        event, order, copy, charge = (found[key] for key in keys)
+        assert (event.paused, order.prolonged, order.released) == (False, 0, False)
+        assert (copy.sellers, copy.on_decline) == ((), OnDecline.CANCEL)
+        assert order.policy.on_refund is OnRefund.KEEP
+        assert order.policy.extensions == 0
+        assert order.lines[0].seller_id is None
+        assert (charge.taken, charge.refunded, charge.given_back) == (False, 700, 500)
+        given = partial(refunds.refunded, refund_id="y", reference="re")
+        await storage.decide(Keys.of(Refund.key("y")), given, Command(id=new_id()))
+        after: Any = (await storage.get([Charge.key("c")]))[Charge.key("c")]
+        assert (after.given_back, after.version) == (700, charge.version + 1)
+
+
+def test_a_database_of_the_release_before_is_upgraded_with_what_is_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    url = f"sqlite:///{path}"
+    at_second_revision(url)
     with closing(sqlite3.connect(path)) as old, old:
-        old.executescript((Path(__file__).parent / "schema_0002.sql").read_text(encoding="utf-8"))
-    assert schema.upgrade(f"sqlite:///{path}").current == "0002"
+        old.executescript(SECOND.read_text(encoding="utf-8"))
+    assert schema.upgrade(url).current == "0002"
+    anyio.run(upgraded, url)
 
-    async def read() -> dict[Any, Any]:
-        async with open_storage(f"sqlite:///{path}", Context()) as storage:
-            return dict(await storage.get([LiveEvent.key("e"), Order.key("o"), OrderCopy.key("o"), Charge.key("c")]))
 
-    event, order, copy, charge = anyio.run(read).values()
-    assert (event.paused, order.prolonged, order.released) == (False, 0, False)
-    assert (copy.sellers, copy.on_decline) == ((), OnDecline.CANCEL)
-    assert order.policy.on_refund is OnRefund.KEEP
-    assert order.policy.extensions == 0
-    assert order.lines[0].seller_id is None
-    assert (charge.taken, charge.refunded, charge.given_back) == (False, 700, 500)
+def test_the_same_on_postgresql(created_database: "Callable[..., AbstractContextManager[tuple[str, Any]]]") -> None:
+    with created_database(migrated=False, clock=False) as (url, admin):
+        at_second_revision(url)
+        admin.execute(SECOND.read_text(encoding="utf-8"))
+        assert schema.upgrade(url).current == "0002"
+        anyio.run(upgraded, url)
+        assert schema.check(url).ready
 
 
 def test_alembic_sees_no_difference(tmp_path: Path) -> None:
@@ -123,7 +154,6 @@ def test_alembic_sees_no_difference(tmp_path: Path) -> None:
 
 
 def test_the_history_is_alembics() -> None:
-    from alembic.config import Config
     from alembic.script import ScriptDirectory
 
     config = Config()

@@ -63,8 +63,10 @@ runpy.run_module("localstripe", run_name="__main__")
 @pytest.fixture(scope="session")
 def libraries(pytestconfig: pytest.Config) -> Path:
     """Where localstripe is; installed once, into the cache of pytest."""
-    assert pytestconfig.cache is not None
-    folder = Path(pytestconfig.cache.mkdir("localstripe")) / RELEASE
+    cache = getattr(pytestconfig, "cache", None)
+    if cache is None:
+        pytest.fail("localstripe is kept in pytest's cache: run without `-p no:cacheprovider`", pytrace=False)
+    folder = Path(cache.mkdir("localstripe")) / RELEASE
     if not folder.exists():
         made = Path(tempfile.mkdtemp(dir=folder.parent))
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"]

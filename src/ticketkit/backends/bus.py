@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 from ticketkit.events.envelope import Envelope
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from datetime import datetime
 
@@ -137,6 +137,23 @@ class Bus(Protocol):
 
 Settled: TypeAlias = Callable[[str, str | None], None]
 """Called with an event's id once every group has ended it, and with an error if one could not handle it."""
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """A bus that knows how far its groups are behind."""
+
+    async def lag(self) -> Mapping[str, int]:
+        """How many events each group has still to handle, by its name; 0 when there is nothing to do.
+
+        Those that wait for it, for their next try too, and those that its members have begun; no dead letters. A group
+        is told of as long as the bus knows it, whether a member is there or not. It is a look, and may be late by what
+        is under way.
+
+        Raises:
+            Unavailable: The bus can't be reached now.
+        """
+        ...
 
 
 @runtime_checkable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -44,6 +45,13 @@ def _to_repair(shop: Shop) -> dict[str, int]:
         return {}
 
 
+async def _lag(shop: Shop) -> Mapping[str, int]:
+    try:
+        return await shop.lag()
+    except NotRunning:
+        return {}
+
+
 def operations(metrics: Metrics) -> tuple[Operation, ...]:
     """The table of these routes."""
 
@@ -52,7 +60,9 @@ def operations(metrics: Metrics) -> tuple[Operation, ...]:
             totals = await call.shop.totals()
         except (NotRunning, Unavailable):
             totals = {}  # the numbers of requests are wanted just then
-        content = metrics.exposition(totals, call.shop.clock.now(), to_repair=_to_repair(call.shop))
+        content = metrics.exposition(
+            totals, call.shop.clock.now(), to_repair=_to_repair(call.shop), lag=await _lag(call.shop)
+        )
         return Response(content, headers={"content-type": CONTENT_TYPE_LATEST, "cache-control": "no-store"})
 
     return (

@@ -47,6 +47,12 @@ class Metrics:
             ("provider",),
             registry=self.registry,
         )
+        self._lag = Gauge(
+            "ticketkit_consumer_lag",
+            "Events that a consumer has still to handle.",
+            ("consumer",),
+            registry=self.registry,
+        )
         # What `labels` finds by its values on each call, kept.
         self._known: dict[tuple[str, str, int], tuple[Callable[[], None], Callable[[float], None]]] = {}
 
@@ -62,7 +68,12 @@ class Metrics:
         observe(seconds)
 
     def exposition(
-        self, totals: Mapping[str, Totals], now: datetime, *, to_repair: Mapping[str, int] | None = None
+        self,
+        totals: Mapping[str, Totals],
+        now: datetime,
+        *,
+        to_repair: Mapping[str, int] | None = None,
+        lag: Mapping[str, int] | None = None,
     ) -> bytes:
         """All numbers, in Prometheus' text format.
 
@@ -70,6 +81,7 @@ class Metrics:
             totals: Of each storage.
             now: For the age of events.
             to_repair: Charges and refunds that need people, by payment provider; none where payments does not run.
+            lag: Events that each consumer has still to handle; none where the bus does not say.
         """
         self._entities.clear()
         for storage, found in totals.items():
@@ -81,6 +93,9 @@ class Metrics:
             self._overdue.labels(storage).set(found.overdue_locks)
         for provider, count in (to_repair or {}).items():
             self._to_repair.labels(provider).set(count)
+        self._lag.clear()
+        for consumer, count in (lag or {}).items():
+            self._lag.labels(consumer).set(count)
         return generate_latest(self.registry)
 
     def _gauge(self, name: str, what: str, *labels: str) -> Gauge:

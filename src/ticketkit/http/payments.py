@@ -149,6 +149,7 @@ OPERATIONS: Final = (
                 "payment_under_way",
                 "voided",
             ),
+            503: ("payments_busy",),
         },
     ),
     Operation(

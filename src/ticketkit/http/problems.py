@@ -25,6 +25,7 @@ from ticketkit.domain.errors import (
     TicketkitError,
 )
 from ticketkit.runtime.runtime import NotRunning
+from ticketkit.services.payments import PaymentsBusy
 from ticketkit.services.progress import TooManyWaiting
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,10 @@ _OUTSIDE: Final[dict[type[TicketkitError], tuple[str, str]]] = {
     TooManyWaiting: ("too_many_waiting", "Too many requests wait already. Try again in a moment."),
     NotRunning: ("unavailable", "This is not running now. Try again in a moment."),
     OutcomeUnknown: ("outcome_unknown", "It may have happened, or not: look before you try again."),
+    PaymentsBusy: (
+        "payments_busy",
+        "So many are paying that your order would expire before its turn comes. You were not charged.",
+    ),
     Unavailable: ("unavailable", "This can't be done now. Nothing has happened; try again in a moment."),
 }
 

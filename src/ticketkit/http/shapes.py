@@ -11,6 +11,7 @@ from typing_extensions import TypedDict  # pydantic needs this one before Python
 
 from ticketkit.domain import entities
 from ticketkit.domain.money import Money
+from ticketkit.domain.policy import OnDecline
 from ticketkit.services import comparison
 from ticketkit.services.auth import SignedIn
 from ticketkit.services.orders import Placed
@@ -81,7 +82,10 @@ class Fee(TypedDict):
 
 
 class Order(TypedDict):
-    """A claim on tickets; `total` has its `fees` in it. `ticketId` and `ticket` are there when it has just one."""
+    """A claim on tickets; `total` has its `fees` in it. `ticketId` and `ticket` are there when it has just one.
+
+    `onDecline` says what a declined payment does: `cancel` the order, or `keep` it for another card.
+    """
 
     id: Id
     status: entities.OrderStatus
@@ -92,6 +96,7 @@ class Order(TypedDict):
     total: Number
     currency: Currency
     chargeId: Id | None
+    onDecline: OnDecline
     tickets: list[Ticket]
     fees: list[Fee]
     ticketId: NotRequired[Id]
@@ -275,6 +280,7 @@ def order(placed: Placed) -> Order:
         "total": number(total),
         "currency": total.currency,
         "chargeId": found.charge_id,
+        "onDecline": found.policy.on_decline,
         "tickets": tickets,
         "fees": [fee(line) for line in found.lines if line.kind is not entities.LineKind.TICKET],
     }

@@ -104,6 +104,10 @@ class Shop(Protocol):
         """What is not ready, with a sentence each; empty when all is."""
         ...
 
+    async def lag(self) -> Mapping[str, int]:
+        """How many events each consumer has still to handle; empty when the bus does not say."""
+        ...
+
     async def totals(self) -> Mapping[str, Totals]:
         """Counts of each storage in use here, by its name."""
         ...

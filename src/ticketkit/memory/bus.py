@@ -18,7 +18,7 @@ from ticketkit.backends.errors import CapabilityNotSupported
 from ticketkit.memory._bell import Bell
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Iterable, MutableMapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
 
     from ticketkit.backends.bus import Settled, Subscription
     from ticketkit.backends.clock import Clock
@@ -53,6 +53,7 @@ class _Queue:
     def __init__(self, names: Collection[str], clock: Clock) -> None:
         self.names = frozenset(names)
         self.members = 0
+        self.held = 0
         self._clock = clock
         self._waiting: deque[_Message] = deque()
         self._delayed: list[tuple[datetime, int, _Message]] = []
@@ -63,6 +64,11 @@ class _Queue:
         """A member came: the first one says what the group hears, others add to it."""
         self.names = frozenset(names) | (self.names if self.members else frozenset())
         self.members += 1
+
+    @property
+    def unended(self) -> int:
+        """Number of messages that wait, or that members hold."""
+        return len(self._waiting) + len(self._delayed) + self.held
 
     def put(self, message: _Message, *, after: float = 0) -> None:
         if after > 0:
@@ -125,13 +131,18 @@ class _Subscription:
         messages = await self.queue.take(limit)
         deliveries = {_Delivery(message, self): message for message in messages}
         self._unended.update(deliveries)
+        self.queue.held += len(deliveries)
         return list(deliveries)
 
     def end(self, delivery: _Delivery) -> bool:
         """Whether it was still open: what was ended, or went back to the group, is void."""
-        return self._unended.pop(delivery, None) is not None
+        if self._unended.pop(delivery, None) is None:
+            return False
+        self.queue.held -= 1
+        return True
 
     def close(self) -> None:
+        self.queue.held -= len(self._unended)
         self.queue.give_back(self._unended.values())
         self._unended.clear()
 
@@ -221,6 +232,10 @@ class MemoryBus:
     async def drop_dead_letter(self, id: str) -> bool:
         await anyio.lowlevel.checkpoint()
         return self._dead.pop(id, None) is not None
+
+    async def lag(self) -> Mapping[str, int]:
+        await anyio.lowlevel.checkpoint()
+        return {group: queue.unended for group, queue in self._groups.items()}
 
     async def replay(self, group: str, *, since: datetime | None = None, sequence: int | None = None) -> None:
         msg = "The memory bus keeps nothing that was handled (capability replay)."

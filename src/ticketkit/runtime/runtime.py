@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from inspect import isawaitable
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
-from ticketkit.backends.bus import HandsOver
+from ticketkit.backends.bus import HandsOver, Measured
 from ticketkit.backends.errors import Unavailable
 from ticketkit.backends.payments import InProcessWebhooks
 from ticketkit.domain.errors import TicketkitError
@@ -59,6 +59,8 @@ COOKIE: Final = "session"
 SWEEP_EVERY: Final = 5.0
 CANCELLATIONS_EVERY: Final = 60.0
 LOOK_EVERY: Final = 5.0
+LAG_PATIENCE: Final = 1.0
+"""Seconds that numbers wait for the bus to say how far its groups are."""
 REVOCATIONS_EVERY: Final = 60.0
 PURGE_EVERY: Final = 600.0
 KEEP_EVENTS: Final = timedelta(days=2)
@@ -193,6 +195,18 @@ class Runtime:
             NotRunning: It is not running.
         """
         return {name: await storage.totals() for name, storage in self.backends.distinct.items()}
+
+    async def lag(self) -> dict[str, int]:
+        """How many events each consumer that the bus knows has still to handle; empty when it does not say in time.
+
+        Raises:
+            NotRunning: It is not running.
+        """
+        bus = self.backends.bus
+        if isinstance(bus, Measured):
+            with anyio.move_on_after(LAG_PATIENCE), suppress(Unavailable):
+                return dict(await bus.lag())
+        return {}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Runtime]:

@@ -60,6 +60,10 @@ NO_WAIT: Final = 1.0
 """Seconds of waiting for the provider that are not worth a look at the order."""
 
 
+class PaymentsBusy(Unavailable):
+    """The payment provider has so much to do that the order would expire first; nothing was begun."""
+
+
 class Payments:
     """Begins charges, keeps copies of orders, takes webhooks, reconciles.
 
@@ -97,7 +101,7 @@ class Payments:
             NotFound: There is no such order of this buyer (its copy did not come within 2 s).
             OrderClosed: It is cancelled, expired or paid.
             Conflict: Another charge for it is open.
-            Unavailable: The provider has so much to do that the order would expire first; nothing was begun.
+            PaymentsBusy: The provider has so much to do that the order would expire first; nothing was begun.
         """
         await self._check_pace(order_id)
         try:
@@ -105,6 +109,7 @@ class Payments:
         except NotFound:
             if not await self._wait_for_copy(order_id):
                 raise
+            await self._check_pace(order_id)
             charge = await self._begin(buyer_id, order_id, token, command_key)
         return await self._settled(charge)
 
@@ -311,7 +316,7 @@ class Payments:
         copy = await self.copy(order_id)
         if copy is not None and (await self._storage.now()) + timedelta(seconds=wait) >= copy.expires_at:
             msg = "The payment provider takes no more calls before the order expires."
-            raise Unavailable(msg, retry_after=wait)
+            raise PaymentsBusy(msg, retry_after=wait)
 
     async def _wait_for_copy(self, order_id: str) -> bool:
         """Whether the copy of the order came in time; False at once when too many wait."""

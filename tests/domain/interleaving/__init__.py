@@ -9,6 +9,7 @@ order:
 - an event that was ever told is delivered;
 - a call that a worker had reason to make, now or at any time before, reaches the provider;
 - a worker commits an answer of the provider that it has in hand, or crashes and forgets it;
+- the live event is cancelled, and a walk comes by its order and its ticket;
 - the provider lets held money go by itself, or refuses a capture; A goes on with a declined payment in the browser.
 
 Versions only ever rise, and the decisions only compare them: states are the same when their versions are in the same

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final, NamedTuple
 
 from tests.domain.interleaving.point import (
     CHARGES,
     COPY,
+    LIVE,
     TICKET,
     UNDECIDED,
     A,
@@ -34,6 +36,7 @@ from ticketkit.domain.entities import (
     ChargeStatus,
     Entity,
     Key,
+    LiveEvent,
     Order,
     OrderStatus,
     Refund,
@@ -122,21 +125,44 @@ class Check:
 
     def start(self) -> Point:
         """A has ordered the ticket, payments knows, and the scenario's first steps are taken."""
-        ticket = Ticket(id="t", title="Row A", price=Money(2000, "USD"), seller_id="S", created_at=START, version=1)
-        at = self.decide(Point({TICKET: ticket}), "A orders", self._order("A"), TICKET)
+        at = self.decide(Point(self._world()), "A orders", self._order("A"), TICKET)
         assert at is not None
-        at = self.decide(at, "first", partial(self.rules.order_heard, news=_order_news(at.a)), COPY)
+        at = self.decide(at, "first", self._heard(at, at.a), COPY)
         assert at is not None
         for name in self.scenario.start:
             at = next((to for step, to, _ in self.steps(at) if step == name), None)
             assert at is not None, f"there is no step {name!r}"
         return at._replace(asked=frozenset(self._reasons(at)))
 
+    def _world(self) -> dict[Key, Entity]:
+        event_id = "e" if self.scenario.cancels else None
+        ticket = Ticket(
+            id="t",
+            title="Row A",
+            price=Money(2000, "USD"),
+            seller_id="S",
+            event_id=event_id,
+            created_at=START,
+            version=1,
+        )
+        if event_id is None:
+            return {TICKET: ticket}
+        event = LiveEvent(
+            id=event_id,
+            name="Hamlet",
+            venue="Globe",
+            starts_at=START + timedelta(days=30),
+            owner_id="S",
+            created_at=START,
+            version=1,
+        )
+        return {TICKET: ticket, LIVE: event}
+
     # --- what may happen ---
 
     def steps(self, at: Point) -> Iterator[Step]:
         """All that may happen next."""
-        for part in (self._people_and_time, self._deliveries, self._provider, self._commits):
+        for part in (self._people_and_time, self._operations, self._deliveries, self._provider, self._commits):
             for name, to, helps in part(at):
                 if to is not None:
                     yield name, self._reached(to), helps
@@ -160,9 +186,9 @@ class Check:
         cancel = partial(self.rules.cancel, order_id="A", buyer_id="A")
         yield "A cancels", self.attempt(at, "A cancels", cancel, A), False
         yield "expiry", self.decide(at, "expiry", partial(self.rules.expire, order_id="A"), A), True
-        if at.b is None:
+        if at.b is None and not self.scenario.cancels:
             yield "B orders", self.attempt(at, "B orders", self._order("B"), TICKET), True
-        elif self.scenario.refunds and at.b.status is OrderStatus.CREATED:
+        elif self.scenario.refunds and at.b and at.b.status is OrderStatus.CREATED:
             yield "B pays", self._b_pays(at), True
         i = len(at.charges)
         if i < self.scenario.charges:
@@ -176,6 +202,17 @@ class Check:
             )
             yield f"A pays with c{i}", self.attempt(at, ("begin", i), begin, COPY), True
         yield from self._refunds_asked(at)
+
+    def _operations(self, at: Point) -> Iterator[tuple[str, Point | None, bool]]:
+        """The live event is cancelled; and a walk, or another one after a crash, comes by."""
+        if not self.scenario.cancels:
+            return
+        call_off = partial(self.rules.call_off, event_id="e", owner_id=None)
+        yield "the live event is cancelled", self.attempt(at, "call off", call_off, LIVE), False
+        if at.off:
+            yield "a walk voids A", self.decide(at, "void", partial(self.rules.void, order_id="A"), A), True
+            take_off = partial(self.rules.take_off, ticket_ids=["t"])
+            yield "a walk withdraws the ticket", self.decide(at, "take off", take_off, TICKET), True
 
     def _order(self, who: str) -> Decide:
         command = replace(NOBODY, fresh=(who,))
@@ -197,7 +234,7 @@ class Check:
         for i, charge in enumerate(at.charges):
             stuck = (
                 charge.status is ChargeStatus.FAILED and charge.taken and not charge.owes_void and not charge.refunded
-            )
+            ) or (at.off and charge.status is ChargeStatus.COMPLETED and charge.due_at is not None)
             if asked >= self.scenario.refunds and not stuck:
                 continue
             for amount in (None, HALF) if self.scenario.halves else (None,):
@@ -217,12 +254,20 @@ class Check:
     def _deliveries(self, at: Point) -> Iterator[tuple[str, Point | None, bool]]:
         for _, told in at.told:
             if isinstance(told, Order):
-                heard = partial(self.rules.order_heard, news=_order_news(told))
-                yield f"payments hears that the order is {told.status}", self.decide(at, id(told), heard, COPY), True
+                heard = self._heard(at, told)
+                said = f"{told.status}{', void' if told.reason and told.released else ''}"
+                yield f"payments hears that the order is {said}", self.decide(at, id(told), heard, COPY), True
             elif isinstance(told, Charge):
                 news = partial(self.rules.charge_heard, news=_charge_news(told))
                 said = f"{told.status}{f', {told.given_back} given back' if told.given_back else ''}"
                 yield f"orders hears that {told.id} is {said}", self.decide(at, id(told), news, A), True
+
+    def _heard(self, at: Point, told: Order) -> Decide:
+        i = int(told.charge_id[1:]) if told.charge_id else 0
+        number = len(at.charges[i].refund_ids) if i < len(at.charges) else 0
+        return partial(
+            self.rules.order_heard, command=replace(NOBODY, fresh=(refund_id(i, number),)), news=_order_news(told)
+        )
 
     def _reasons(self, at: Point) -> set[Call]:
         """The calls that a worker has reason to make now."""
@@ -388,6 +433,7 @@ def _order_news(order: Order) -> payments.OrderNews:
         charge_id=order.charge_id,
         version=order.version,
         sellers=("S",),
+        released=order.released,
     )
 
 

@@ -5,12 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple, cast
 
-from ticketkit.domain.entities import Charge, ChargeStatus, Entity, Key, Order, OrderCopy, Refund, Ticket
+from ticketkit.domain.entities import (
+    CancelReason,
+    Charge,
+    ChargeStatus,
+    Entity,
+    Key,
+    LiveEvent,
+    LiveEventStatus,
+    Order,
+    OrderCopy,
+    Refund,
+    Ticket,
+)
 
 A: Final = Order.key("A")
 B: Final = Order.key("B")
 COPY: Final = OrderCopy.key("A")
 TICKET: Final = Ticket.key("t")
+LIVE: Final = LiveEvent.key("e")
 CHARGES: Final = (Charge.key("c0"), Charge.key("c1"))
 PRICE: Final = 2000
 UNDECIDED: Final = (ChargeStatus.CREATED, ChargeStatus.REQUIRES_ACTION)
@@ -79,6 +92,17 @@ class Point(NamedTuple):
         return cast("Ticket", self.entities[TICKET])
 
     @property
+    def off(self) -> bool:
+        """Whether the live event is cancelled."""
+        event = self.entities.get(LIVE)
+        return isinstance(event, LiveEvent) and event.status is LiveEventStatus.CANCELLED
+
+    @property
+    def void(self) -> bool:
+        """Whether A's order lost its ticket to that, though it was paid."""
+        return self.a.released and self.a.reason is CancelReason.EVENT_CANCELLED
+
+    @property
     def charges(self) -> list[Charge]:
         found = (self.entities.get(key) for key in CHARGES)
         return [cast("Charge", charge) for charge in found if charge is not None]
@@ -113,12 +137,12 @@ def canonical(at: Point) -> Any:
     orders_told = [told for _, told in at.told if isinstance(told, Order)]
     return (
         at.late,
-        (a.status, a.extension, a.charge_id, a.released),
+        (a.status, a.extension, a.charge_id, a.released, at.off, at.void),
         (ticket.status, ticket.order_id),
         None if b is None else b.status,
-        (sum(told.version <= copy.order_version for told in orders_told), copy.open_charge_id),
+        (sum(told.version <= copy.order_version for told in orders_told), copy.open_charge_id, copy.total.minor),
         tuple(_charge(at, i, charge) for i, charge in enumerate(at.charges)),
-        tuple((told.status, told.extension, told.charge_id, told.released) for told in orders_told),
+        tuple((told.status, told.extension, told.charge_id, told.released, told.reason) for told in orders_told),
         tuple(tuple(_heard_of(at.told, c.id, seen.get(c.id, 0))) for c in at.charges),
         at.provider,
         at.asked,

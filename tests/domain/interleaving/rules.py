@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from ticketkit.domain import orders, payments, refunds, settlement
+from ticketkit.domain import live_events, orders, payments, refunds, settlement, tickets
 from ticketkit.domain.entities import Charge, OrderCopy
 from ticketkit.domain.policy import Policy
 
@@ -24,7 +24,10 @@ class Rules:
     cancel: Callable[..., Any] = orders.cancel
     expire: Callable[..., Any] = orders.expire
     charge_heard: Callable[..., Any] = settlement.charge_heard
-    order_heard: Callable[..., Any] = payments.order_heard
+    order_heard: Callable[..., Any] = refunds.order_heard
+    call_off: Callable[..., Any] = live_events.call_off
+    void: Callable[..., Any] = orders.void
+    take_off: Callable[..., Any] = tickets.take_off
     begin: Callable[..., Any] = payments.begin
     prepared: Callable[..., Any] = payments.prepared
     authorized: Callable[..., Any] = payments.authorized
@@ -59,6 +62,7 @@ class Scenario:
         refunds: Most refunds that are asked for.
         halves: Whether half of a charge may be asked back, too.
         refuses: Whether the provider may refuse the first refund of a charge.
+        cancels: Whether the live event may be cancelled. There is no B then.
         stragglers: Whether a call may still reach the provider when the reason for it is gone, or a worker is busy.
         money_only: Whether only lost money and seats count, not entities that contradict one another.
     """
@@ -76,6 +80,7 @@ class Scenario:
     refunds: int = 0
     halves: bool = False
     refuses: bool = False
+    cancels: bool = False
     stragglers: bool = True
     money_only: bool = False
 

@@ -37,11 +37,12 @@ def wrong(at: Point) -> str | None:
 
 def untidy(at: Point) -> str | None:
     """What may never be true either: entities that contradict one another, or that nobody looks after."""
-    holds, status, charges = at.entities[Holds.key(holds_id("A", None))], at.a.status, at.charges
+    holds = at.entities[Holds.key(holds_id("A", at.ticket.event_id))]
+    status, charges = at.a.status, at.charges
     assert isinstance(holds, Holds)
     mine = at.ticket.order_id == "A" and at.ticket.status is not TicketStatus.AVAILABLE
     sold = mine and at.ticket.status is TicketStatus.SOLD
-    released = not mine and _may_be_released(at)
+    released = not mine and (_may_be_released(at) or at.void)
     refunds = [refund for i, _ in enumerate(charges) for refund in at.refunds(i)]
     found = {
         "the order and its ticket disagree": mine == (status is OrderStatus.CANCELLED or released),
@@ -74,6 +75,10 @@ def unfinished(at: Point) -> str | None:  # noqa: PLR0911 - one a verdict
         return "money is kept for nothing"
     if _may_be_released(at) and at.ticket.order_id == "A":
         return "all is refunded, and the seat is still A's"
+    if at.off and any(_net(at, i) > 0 for i, _ in enumerate(at.charges)):
+        return "money is kept for a live event that is cancelled"
+    if at.off and at.ticket.status is not TicketStatus.WITHDRAWN:
+        return "a ticket of a cancelled live event is on the market"
     return "a worker has an answer in hand" if at.hands else None
 
 
@@ -85,7 +90,8 @@ def untimely(at: Point, to: Point, late: timedelta) -> str | None:  # noqa: PLR0
         and to.a.status is OrderStatus.AWAITING_PAYMENT
     ):
         return "pinned by a payment that was too late"
-    if at.a.status.final and replace(to.a, released=at.a.released, version=at.a.version) != at.a:
+    reason = at.a.reason if to.void else to.a.reason
+    if at.a.status.final and replace(to.a, released=at.a.released, reason=reason, version=at.a.version) != at.a:
         return "a final order changed"
     if at.a.released and not to.a.released:
         return "a released order has its ticket again"
@@ -113,7 +119,7 @@ def _wrong_money(at: Point, i: int, charge: Charge) -> str | None:
         return "more was given back than was taken"
     if at.given(i) > charge.refunded:
         return "money was given back before it was counted"
-    if booked.paid and pays and at.ticket.order_id != "A" and not _may_be_released(at):
+    if booked.paid and pays and at.ticket.order_id != "A" and not (_may_be_released(at) or at.void):
         return "A paid for B's seat"
     return None
 

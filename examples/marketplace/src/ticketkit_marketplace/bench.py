@@ -16,7 +16,7 @@ import uvloop
 from rich.table import Table
 
 from ticketkit.ids import new_id
-from ticketkit_marketplace import bench_postgresql, bench_relay, bench_storage
+from ticketkit_marketplace import bench_postgresql, bench_relay, bench_storage, bench_streams
 from ticketkit_marketplace.demo.buyers import Account, sign_up
 from ticketkit_marketplace.demo.conductor import percentile
 from ticketkit_marketplace.demo.process import Process
@@ -72,6 +72,8 @@ def measure(*, say: Callable[[str], None]) -> dict[str, Any]:
     postgresql = bench_postgresql.measure()
     say("relay from PostgreSQL to JetStream and Redis beside raw pipelined publish")
     relay = bench_relay.measure()
+    say(f"memory of {bench_streams.STREAMS} open streams")
+    streams = bench_streams.measure()
     say("POST /api/orders beside a JSON echo of the same server")
     with tempfile.TemporaryDirectory(prefix="ticketkit-bench-") as folder:
         http = uvloop.run(_measure_http(Path(folder)))
@@ -81,6 +83,7 @@ def measure(*, say: Callable[[str], None]) -> dict[str, Any]:
         "postgresql": postgresql,
         "relay": relay,
         "http": http,
+        "streams": streams,
         "machine": machine(),
     }
 
@@ -219,6 +222,7 @@ def figures(found: dict[str, Any]) -> list[Figure]:
             value=f"{http['memory']['end'] / _MEBIBYTE:,.0f} MiB",
             beside=f"{http['memory']['start'] / _MEBIBYTE:,.0f} MiB after the start",
         ),
+        _streams(found["streams"]),
     ]
 
 
@@ -244,6 +248,18 @@ def _relay(found: dict[str, Any]) -> list[Figure]:
         )
         for bus, one in found.items()
     ]
+
+
+def _streams(found: dict[str, Any]) -> Figure:
+    most = max(found["alone"]["open"], found["alone"]["after"])
+    alone, mounted = ((found[where]["open"] - found[where]["start"]) / _MEBIBYTE for where in ("alone", "mounted"))
+    return Figure(
+        name=f"memory of the web client's process with {found['streams']} open streams",
+        value=f"{most / _MEBIBYTE:,.0f} MiB",
+        beside=f"{alone:,.0f} MiB more than before; {mounted:,.0f} MiB more where the services are in the process",
+        limit=f"{bench_streams.LIMIT / _MEBIBYTE:,.0f} MiB",
+        kept=most <= bench_streams.LIMIT and found["alone"]["told"] == found["streams"],
+    )
 
 
 def passed(found: dict[str, Any]) -> bool:

@@ -139,10 +139,14 @@ def web(api: str | None, host: str, port: int, log: str | None, log_level: str) 
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Default: TICKETKIT_DATA_DIR, or .data.")
 @click.option("--backends", default=LASTING[-1], show_default=True, type=click.Choice(LASTING), help="What it runs on.")
 @click.option("--orders", default=1, show_default=True, type=click.IntRange(1, 16), help="Processes that run orders.")
+@click.option("--ops-port", type=click.IntRange(0, 65535), help="Of the operations page; default: the next one.")
+@click.option("--no-ops", is_flag=True, help="No operations page.")
 @_SHOWS
 @click.option("--log", type=click.Choice(["text", "json"]), help="Default: text on a terminal, else json.")
 @click.option("--log-level", default="INFO", show_default=True, help="Least level that is logged.")
-def services(data: Path | None, names: tuple[str, ...], log: str | None, log_level: str, **wish: Any) -> None:
+def services(
+    *, data: Path | None, names: tuple[str, ...], no_ops: bool, log: str | None, log_level: str, **wish: Any
+) -> None:
     """Run each service and the web client as a process of its own, behind one address.
 
     PostgreSQL, NATS and Redis are started for them on durable settings, with a database for each of accounts, inventory
@@ -157,7 +161,7 @@ def services(data: Path | None, names: tuple[str, ...], log: str | None, log_lev
     with told():
         _shows(names)
         settings = Settings() if data is None else Settings(data_dir=data)
-        asked = running.Wish(shows=names, as_json=as_json, log_level=log_level, **wish)
+        asked = running.Wish(ops=not no_ops, shows=names, as_json=as_json, log_level=log_level, **wish)
         running.run(settings, asked, say=_say)
 
 

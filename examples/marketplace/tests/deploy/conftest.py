@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from deploy.stack import Stack, deployed, program
 
-PASSWORDS = ("POSTGRES", "MIGRATIONS", "ACCOUNTS", "INVENTORY", "PAYMENTS", "NATS", "REDIS")
+PASSWORDS = ("POSTGRES", "MIGRATIONS", "ACCOUNTS", "INVENTORY", "PAYMENTS", "NATS", "REDIS", "GRAFANA")
 
 
 @pytest.fixture(scope="package")

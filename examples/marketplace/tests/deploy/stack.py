@@ -1,4 +1,4 @@
-"""The deployment of compose.yaml on this machine: its own commands, settings and files, with ports instead of host names."""
+"""The deployment of compose.yaml on this machine: its own commands, settings and files, with ports for host names."""
 
 from __future__ import annotations
 
@@ -17,13 +17,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from click.testing import CliRunner
 from deploy.files import DEPLOY, MIGRATIONS, PROCESSES, interpolated, read
 
+from ticketkit import cli as ticketkit
 from ticketkit.testing.servers import Nats, PostgreSQL, Redis, Server
+from ticketkit_marketplace import cli as marketplace
 
 HOST: Final = "127.0.0.1"
-READY_SECONDS: Final = 60
-_RETIRING: Final = 30
+READY_SECONDS: Final = 180
+"""Long: the machine may be busy with other tests."""
+_RETIRING: Final = 90
+_PROGRAMS: Final = {"ticketkit": ticketkit.main, "ticketkit-marketplace": marketplace.main}
 
 
 def free_ports(count: int) -> list[int]:
@@ -90,19 +95,28 @@ class Running:
         """Where it answers."""
         return f"http://{HOST}:{self.port}"
 
-    def ready(self) -> bool:
+    def ready(self, path: str = "/readyz") -> bool:
         """Whether it says that it serves; fails with its log when it ended."""
         assert self.child.poll() is None, f"{self.name} ended: {self.log.read_text(encoding='utf-8')}"
         try:
-            with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:  # noqa: S310 our own
+            with urllib.request.urlopen(f"{self.url}{path}", timeout=5) as answer:  # noqa: S310 our own
                 return bool(answer.status == 200)
         except (OSError, urllib.error.URLError):
             return False
 
     def stop(self) -> int:
-        """SIGTERM; the exit status."""
-        self.child.send_signal(signal.SIGTERM)
+        """SIGTERM, and wait; the exit status."""
+        self.retire()
+        return self.ended()
+
+    def ended(self) -> int:
+        """Wait until it ends; the exit status."""
         return self.child.wait(_RETIRING)
+
+    def retire(self) -> None:
+        """SIGTERM, without waiting."""
+        if self.child.poll() is None:
+            self.child.send_signal(signal.SIGTERM)
 
 
 @dataclass
@@ -137,10 +151,11 @@ class Stack:
         data.mkdir(exist_ok=True)
         return {**kept, **{name: self.here(one) for name, one in given.items()}, "TICKETKIT_DATA_DIR": str(data)}
 
-    def begin(self, job: str, *more: str) -> subprocess.Popen[bytes]:
-        """Run a job of the deployment by its own command; what it says goes where ours does."""
-        command = [*self.compose["services"][job]["command"], *more]
-        return subprocess.Popen([program(command[0]), *command[1:]], env=self.environment(job))
+    def run(self, job: str, *more: str) -> None:
+        """Run a job of the deployment by its own command; in this process, for starting Python takes longer than it."""
+        name, *arguments = self.compose["services"][job]["command"]
+        result = CliRunner().invoke(_PROGRAMS[name], [*arguments, *more], env=self.environment(job))
+        assert result.exit_code == 0, result.output
 
     def start(self, service: str) -> Running:
         """Start a process by its own command."""
@@ -156,11 +171,11 @@ class Stack:
         return running
 
 
-def wait_until_ready(processes: Sequence[Running]) -> None:
+def wait_until_ready(processes: Sequence[Running], *, path: str = "/readyz") -> None:
     """Look until all are."""
     end = time.monotonic() + READY_SECONDS
     for process in processes:
-        while not process.ready():
+        while not process.ready(path):
             assert time.monotonic() < end, f"{process.name} is not ready: {process.log.read_text(encoding='utf-8')}"
             time.sleep(0.05)
 
@@ -190,7 +205,7 @@ def deployed(variables: Mapping[str, str], folder: Path) -> Iterator[Stack]:
         postgresql, _, redis = (stack.enter_context(server) for server in servers)
         assert isinstance(postgresql, PostgreSQL)
         make_databases(postgresql, variables)
-        names = (*PROCESSES, "gateway")
+        names = (*PROCESSES, "ops", "gateway")
         hosts = {
             "postgresql:5432": f"{HOST}:{postgresql.port}",
             "nats:4222": f"{HOST}:{nats.port}",
@@ -199,12 +214,14 @@ def deployed(variables: Mapping[str, str], folder: Path) -> Iterator[Stack]:
             **{f"{name}:8000": f"{HOST}:{port}" for name, port in zip(names, free_ports(len(names)), strict=True)},
         }
         made = Stack(variables, folder, postgresql, hosts, compose)
-        migrations = [made.begin(job) for job in MIGRATIONS]
-        assert [job.wait(READY_SECONDS) for job in migrations] == [0, 0, 0]
+        for job in MIGRATIONS:
+            made.run(job)
         try:
             wait_until_ready([made.start(name) for name in PROCESSES])
             yield made
-            stopped = {name: process.stop() for name, process in made.processes.items()}
+            for process in made.processes.values():
+                process.retire()
+            stopped = {name: process.ended() for name, process in made.processes.items()}
             assert stopped == dict.fromkeys(made.processes, 0)
         finally:
             for process in made.processes.values():

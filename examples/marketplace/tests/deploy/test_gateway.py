@@ -11,10 +11,11 @@ from pathlib import Path
 import httpx2
 import pytest
 from deploy.echo import Echo, echoing
-from deploy.files import PROCESSES
+from deploy.files import DEPLOY, PROCESSES
 from deploy.gateway import Gateway, gateway
 from deploy.stack import free_ports
 
+from ticketkit.http import service_paths
 from ticketkit.http.app import TABLE
 from ticketkit.services.catalogue import ServiceName
 
@@ -136,6 +137,19 @@ def test_the_gateway_of_the_cluster_has_the_same_routes(tmp_path: Path, echoes: 
         told = client.get("/", headers={"x-forwarded-for": "192.0.2.1", "x-forwarded-proto": "https"}).json()
         assert told["headers"]["X-Forwarded-For"].split(", ")[0] == "192.0.2.1"
         assert told["headers"]["X-Forwarded-Proto"] == "https"
+
+
+def test_the_routes_are_written_as_the_services_have_them() -> None:
+    text = (DEPLOY / "gateway" / "routes.caddy").read_text(encoding="utf-8")
+    written = {
+        name: {path for path in paths.split() if not path.endswith("/*")}
+        for name, paths in re.findall(r"^\t@(\w+) path (.+)$", text, re.MULTILINE)
+        if name in set(ServiceName)
+    }
+    assert written == {name.value: set(paths) for name, paths in service_paths().items() if paths}
+    for name, paths in written.items():
+        assert f"@{name} path {' '.join(f'{path} {path}/*' for path in sorted(paths))}\n" in text
+        assert f"handle @{name} {{\n\t\timport service {name}:8000\n" in text
 
 
 def test_services_without_routes_are_not_behind_the_gateway() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -11,10 +12,12 @@ from typing import Any
 
 import httpx2
 import pytest
-from deploy.files import PROCESSES, stages
+from click.testing import CliRunner
+from deploy.files import DEPLOY, PROCESSES, stages
 from deploy.gateway import gateway
-from deploy.stack import HOST, Stack, program
+from deploy.stack import HOST, Stack, program, wait_until_ready
 
+from ticketkit.cli import main
 from ticketkit.services.catalogue import ServiceName
 
 SHOW = "Grand Horizons"
@@ -23,7 +26,7 @@ SHOW = "Grand Horizons"
 @pytest.fixture(scope="module")
 def visitor(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
     """Somebody outside, over TLS."""
-    assert stack.begin("broadway", "--show", SHOW).wait(60) == 0
+    stack.run("broadway", "--show", SHOW)
     inside = int(stack.hosts["gateway:8000"].rpartition(":")[2])
     with gateway(tmp_path_factory.mktemp("gateway"), stack.hosts, inside=inside) as made, made.client() as client:
         yield client
@@ -61,8 +64,7 @@ def test_pages_come_from_the_web_client_that_asks_the_services_through_the_gatew
 
 def test_doctor_finds_nothing_wrong_with_the_processes_together(stack: Stack, tmp_path: Path) -> None:
     named = [f"{name}={_env_file(stack, name, tmp_path)}" for name in PROCESSES if name in set(ServiceName)]
-    command = [program("ticketkit"), "doctor", "--json", *named]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = CliRunner().invoke(main, ["doctor", "--json", *named])
     found = [one["what"] for one in json.loads(done.stdout)["findings"] if one["severity"] != "note"]
     assert [what for what in found if "play money" not in what] == [], done.stdout
 
@@ -78,12 +80,12 @@ def _env_file(stack: Stack, service: str, folder: Path) -> Path:
 def test_services_write_rows_and_change_no_schema(stack: Stack, boundary: str) -> None:
     def said(statement: str, database: str = boundary) -> str:
         url = f"postgresql://{boundary}@{HOST}:{stack.postgresql.port}/{database}"
-        command = [stack.postgresql.tool("psql"), "-X", "-A", "-t", "-c", statement, url]
+        command = [str(stack.postgresql.tool("psql")), "-X", "-A", "-t", "-c", statement, url]
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-        return (done.stdout + done.stderr).strip()
+        return f"{done.stdout}{done.stderr}".strip()
 
     [table, *_] = said("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1").splitlines()
-    assert said(f"SELECT tableowner FROM pg_tables WHERE tablename = '{table}'") == "migrations"
+    assert said("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'") == "migrations"
     assert said("SELECT count(*) > 5 FROM pg_tables WHERE schemaname = 'public'") == "t"
     assert "permission denied" in said("CREATE TABLE mine (id int)")
     assert "must be owner" in said(f"DROP TABLE {table}")
@@ -102,6 +104,25 @@ def test_the_health_check_of_the_image_tells_the_ready_from_the_others(stack: St
     assert status(stack.hosts["orders:8000"]) == 0
     assert status(stack.hosts["web:8000"]) == 0
     assert status(f"{HOST}:1") != 0
+
+
+def test_the_operations_page_runs_beside_them(stack: Stack) -> None:
+    ops = stack.start("ops")
+    wait_until_ready([ops], path="/healthz")
+    page = httpx2.get(f"{ops.url}/ops", trust_env=False, follow_redirects=True)
+    assert page.status_code == 200
+    assert "Sign in" in page.text
+
+
+def test_numbers_that_are_watched_are_told(stack: Stack, visitor: httpx2.Client) -> None:
+    """By the real processes, and not only by the class that counts."""
+    visitor.post("/api/orders", json={"ticketIds": []})
+    services = [name for name in PROCESSES if name in set(ServiceName)]
+    told = "".join(httpx2.get(f"{stack.processes[name].url}/metrics", trust_env=False).text for name in services)
+    dashboard = (DEPLOY / "monitoring" / "dashboard.json").read_text(encoding="utf-8")
+    rules = (DEPLOY / "monitoring" / "alerts.yaml").read_text(encoding="utf-8")
+    asked = set(re.findall(r"ticketkit_\w+", dashboard + rules))
+    assert {name for name in asked if not re.search(rf"^{name}\{{", told, re.MULTILINE)} == set()
 
 
 @pytest.mark.proof

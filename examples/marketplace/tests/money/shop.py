@@ -26,9 +26,9 @@ from ticketkit_stripe.simulator.simulation import KEY, SECRET
 PRICE = Money(4950, "USD")
 
 
-def provider(stripe: Simulator) -> str:
-    """The URL of the simulator, with limits out of the way."""
-    parameters = {"key": KEY, "webhook_secret": SECRET, "base": stripe.url, "rate": 10_000, "endpoint_rate": 10_000}
+def provider(stripe: Simulator, *, rate: int = 10_000) -> str:
+    """The URL of the simulator; its limits are out of the way, or so many calls a second."""
+    parameters = {"key": KEY, "webhook_secret": SECRET, "base": stripe.url, "rate": rate, "endpoint_rate": rate}
     return f"stripe:?{urlencode(parameters)}"
 
 
@@ -92,9 +92,9 @@ def _broken(findings: Iterable[Finding]) -> list[Finding]:
 
 
 @asynccontextmanager
-async def opened(folder: Path, stripe: Simulator, policy: Policy) -> AsyncIterator[Shop]:
+async def opened(folder: Path, stripe: Simulator, policy: Policy, *, rate: int = 10_000) -> AsyncIterator[Shop]:
     """A running marketplace that serves its API, and with it Stripe's webhooks, on a free port."""
-    market = Marketplace(f"sqlite:///{folder / 'shop.db'}", payments=provider(stripe), policy=policy)
+    market = Marketplace(f"sqlite:///{folder / 'shop.db'}", payments=provider(stripe, rate=rate), policy=policy)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(512)

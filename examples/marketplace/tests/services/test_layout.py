@@ -14,7 +14,7 @@ from ticketkit_marketplace.deployment.keyring import (
     SESSION_PUBLIC,
     Keyring,
 )
-from ticketkit_marketplace.deployment.layout import API_URL, Layout, Part
+from ticketkit_marketplace.deployment.layout import API_URL, OPS_API_URL, OPS_METRICS, Layout, Part
 
 KEYS = {
     SESSION_ID: "1",
@@ -30,7 +30,14 @@ URLS = {
     BUS: "nats://bus",
     TIMERS: "redis://timers",
 }
-OWN = {"TICKETKIT_HOLD": "60", PROVIDER: "stripe:?key=sk", SESSION_PRIVATE: "from outside", STORAGE: "sqlite:///old"}
+# What is set where the command is started: only the first is everybody's.
+OWN = {
+    "TICKETKIT_HOLD": "60",
+    "TICKETKIT_DATA_DIR": "elsewhere",
+    PROVIDER: "stripe:?key=sk",
+    SESSION_PRIVATE: "from outside",
+    STORAGE: "sqlite:///old",
+}
 
 
 @pytest.fixture
@@ -65,6 +72,15 @@ def test_each_gets_its_storage_and_keys_alone(layout: Layout) -> None:
         PROVIDER: "stripe:?key=sk",
         API_URL: "http://api",
     }
+
+
+def test_the_operations_page_looks_at_everything_and_signs_nothing(layout: Layout) -> None:
+    part = layout.ops("http://api", ["http://a/metrics", "http://b/metrics"])
+    assert part.program == ("ticketkit_marketplace", "ops")
+    assert set(part.settings) == {
+        "TICKETKIT_HOLD", BUS, SESSION_PUBLIC, STORAGE, ACCOUNTS, PAYMENTS, OPS_API_URL, OPS_METRICS
+    }  # fmt: skip
+    assert part.settings[OPS_METRICS] == "http://a/metrics,http://b/metrics"
 
 
 def test_no_process_may_change_a_schema(layout: Layout) -> None:

@@ -21,12 +21,11 @@ from anyio.to_thread import run_sync
 from ticketkit.backends.errors import Misconfigured
 from ticketkit.runtime.settings import Settings
 from ticketkit_marketplace.demo.process import Process
-from ticketkit_marketplace.deployment import running
+from ticketkit_marketplace.deployment import running, state
 from ticketkit_marketplace.deployment.running import LOCK
-from ticketkit_marketplace.deployment.supervisor import STATE
 
 SHOW = "Grand Horizons"
-NAMES = ["auth", "tickets", "orders-1", "orders-2", "expiration", "payments", "web"]
+NAMES = ["auth", "tickets", "orders-1", "orders-2", "expiration", "payments", "web", "ops"]
 
 
 @pytest.fixture
@@ -45,8 +44,8 @@ def process(open_folder: Path) -> Iterator[Process]:
 
 def told(folder: Path) -> dict[str, int]:
     """Process ids by name."""
-    state = json.loads((folder / STATE).read_text())
-    return {name: found["pid"] for name, found in state["processes"].items()}
+    found = json.loads((folder / state.FILE).read_text())["processes"]
+    return {name: one["pid"] for name, one in found.items()}
 
 
 def children(pid: int) -> dict[int, str]:
@@ -72,6 +71,12 @@ def alive(pid: int) -> bool:
     return True
 
 
+def ops(process: Process) -> str:
+    """Where the operations page is."""
+    (line,) = [line for line in process.said if line.startswith("The operations page is on ")]
+    return line.split()[5].rstrip(";")
+
+
 async def buy(client: httpx2.AsyncClient) -> dict[str, Any]:
     """Sign up, order the first ticket that is free, and pay for it: the order at its end."""
     signed_up = await client.post(
@@ -82,7 +87,7 @@ async def buy(client: httpx2.AsyncClient) -> dict[str, Any]:
     ticket = (await client.get(f"/api/events/{event['id']}/tickets")).json()[0]
     ordered = await client.post("/api/orders", json={"ticketId": ticket["id"]})
     assert ordered.status_code == 201, ordered.text
-    order = ordered.json()
+    order: dict[str, Any] = ordered.json()
     with anyio.fail_after(30):
         while True:
             paid = await client.post("/api/payments", json={"orderId": order["id"], "token": "tok_visa"})
@@ -115,6 +120,8 @@ async def test_from_the_first_start_to_a_paid_ticket_and_to_the_second_start(pro
         page = await client.get(f"/orders/{order['id']}")
         assert (page.status_code, SHOW in page.text) == (200, True)
         session = client.cookies["session"]
+        page = await client.get(ops(process))
+        assert (page.status_code, page.url.path) == (200, "/ops/sign-in")
     process.signal(signal.SIGINT)
     assert await run_sync(lambda: process.stop(seconds=60)) == 0
     assert [line for pid, line in began.items() if alive(pid)] == []
@@ -124,7 +131,7 @@ async def test_from_the_first_start_to_a_paid_ticket_and_to_the_second_start(pro
 
     process.said.clear()
     await run_sync(process.start)
-    assert process.said == [f"The marketplace is on {url}"]
+    assert process.said[-1] == f"The marketplace is on {url}"
     assert not any(
         line["process"] == "list" for line in map(json.loads, process.log.read_text().splitlines()[len(lines) :])
     )

@@ -22,13 +22,14 @@ from ticketkit.runtime.server import bound_socket
 from ticketkit.services.catalogue import ServiceName
 from ticketkit.testing.servers import Redis
 from ticketkit_marketplace.demo.process import DidNotStart, Process
+from ticketkit_marketplace.deployment import state
 from ticketkit_marketplace.deployment.board import Board
 from ticketkit_marketplace.deployment.children import Child
 from ticketkit_marketplace.deployment.gateway import Gateway
 from ticketkit_marketplace.deployment.journal import Journal
 from ticketkit_marketplace.deployment.layout import Part
 from ticketkit_marketplace.deployment.serving import Serving
-from ticketkit_marketplace.deployment.supervisor import ROLL, STATE, STOPS, Stage, Supervisor
+from ticketkit_marketplace.deployment.supervisor import ROLL, STOPS, Stage, Supervisor
 from ticketkit_marketplace.deployment.upstreams import Pool, Upstream
 
 
@@ -52,7 +53,7 @@ class Site:
 
     def pids(self) -> dict[str, int]:
         """As the file says."""
-        told = json.loads((self.stage.data / STATE).read_text())
+        told = json.loads((self.stage.data / state.FILE).read_text())
         assert told["supervisor"] == os.getpid()
         return {name: process["pid"] for name, process in told["processes"].items()}
 
@@ -100,7 +101,7 @@ async def site(tmp_path: Path, api: App) -> AsyncIterator[Callable[..., Site]]:
             data=tmp_path,
             servers={} if redis is None else {"Redis": redis},
             services=[child(f"{name}-{number}", name) for number, name in enumerate(SMALL)],
-            web=child("web", None),
+            pages=[child("web", None)],
             public=Serving(gateway, listener, drain=drain),
             private=Serving(Gateway(services, None, api, trusted=True), inner, drain=drain),
             close=gateway.close,
@@ -144,6 +145,14 @@ def alive(pid: int) -> bool:
     return True
 
 
+def heard(site: Site, sentence: str) -> bool:
+    return sentence in site.out.getvalue()
+
+
+def changed(site: Site, name: str, pid: int) -> bool:
+    return site.pids()[name] != pid
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_all_answer_at_one_address_and_a_signal_leaves_none_running(
     site: Callable[..., Site], number: signal.Signals
@@ -155,7 +164,7 @@ async def test_all_answer_at_one_address_and_a_signal_leaves_none_running(
         assert await made.answer("/") == f"web {pids['web']}"
         assert all(map(alive, pids.values()))
     assert not any(map(alive, pids.values()))
-    assert not (made.stage.data / STATE).exists()
+    assert not (made.stage.data / state.FILE).exists()
     with pytest.raises(httpx2.ConnectError):
         await made.answer("/")
     assert "exited" not in made.out.getvalue()
@@ -180,9 +189,9 @@ async def test_the_pauses_grow_while_a_process_dies_again_and_again(site: Callab
             pid = made.pids()["orders-1"]
             os.kill(pid, signal.SIGKILL)
             said = f"orders-1 was ended by SIGKILL, and starts again in {pause} s. Its last lines: It said nothing."
-            await made.until(lambda said=said: said in made.out.getvalue())
+            await made.until(partial(heard, made, said))
             assert (await made.answer("/api/orders")).startswith("orders-2 ")
-            await made.until(lambda pid=pid: made.pids()["orders-1"] != pid)
+            await made.until(partial(changed, made, "orders-1", pid))
 
 
 async def test_processes_are_restarted_one_after_the_other_while_others_answer(site: Callable[..., Site]) -> None:
@@ -233,4 +242,6 @@ async def test_a_server_that_dies_is_started_again_on_its_data(site: Callable[..
             redis._signal(signal.SIGKILL)
             await made.until(lambda: "Redis is ready again" in made.out.getvalue())
             assert redis.running
+            told = json.loads((made.stage.data / state.FILE).read_text())
+            assert told["servers"] == {"Redis": {"pid": redis.pid, "port": redis.port}}
             assert "Redis ended, and starts again in 0.25 s; its log is" in made.out.getvalue()

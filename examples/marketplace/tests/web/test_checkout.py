@@ -10,7 +10,7 @@ from playwright.async_api import Page, Route, expect
 from web import tour
 from web.conftest import NewPage
 from web.house import House
-from web.test_in_chromium import tab_to
+from web.keyboard import tab_to
 
 from ticketkit.domain.policy import OnDecline, Policy
 
@@ -175,7 +175,6 @@ async def test_an_order_that_expires_while_its_page_is_open_says_that_nothing_wa
     page = await house_page()
     await house.let_in(page.context, "buyer")
     await page.clock.install(time=house.clock.now())
-    await alone(page)
     await tour.order(page, ticket)
     await tour.headed(page, PAY)
     await house.clock.advance(minutes=15, seconds=1)
@@ -183,6 +182,7 @@ async def test_an_order_that_expires_while_its_page_is_open_says_that_nothing_wa
     await tour.headed(page, "This order has expired")
     await expect(page.locator("main")).to_contain_text("You were not charged.")
     await expect(page.get_by_role("button", name="Pay")).to_have_count(0)
+    await expect(page.get_by_text("more time")).to_have_count(0)
     assert house.booked() == []
 
 

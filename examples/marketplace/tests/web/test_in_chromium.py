@@ -2,54 +2,14 @@
 
 import re
 from decimal import Decimal
-from typing import Any
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, ViewportSize, expect
+from playwright.async_api import expect
 from web import tour
+from web.barriers import CONTRAST, NARROW, RULES, SIZES, WIDE, look
 from web.conftest import NewPage
 from web.house import House
-
-RULES = {
-    "resultTypes": ["violations"],
-    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"],
-    "rules": {"target-size": {"enabled": True}},
-}
-NARROW: ViewportSize = {"width": 320, "height": 720}
-MIDDLE: ViewportSize = {"width": 760, "height": 900}
-WIDE: ViewportSize = {"width": 1280, "height": 900}
-
-
-CONTRAST = {"resultTypes": ["violations"], "runOnly": {"type": "rule", "values": ["color-contrast"]}}
-
-
-async def violations(page: Page, rules: "dict[str, Any]") -> "list[str]":
-    response: dict[str, Any] = (await Axe().run(page, options=rules)).response
-    return [
-        f"{one['id']}: {node['html'][:200]} {node['failureSummary']}"
-        for one in response["violations"]
-        for node in one["nodes"]
-    ]
-
-
-WEIGHT = """() => performance.getEntries().filter(
-  (entry) => entry.entryType === "navigation" || ["link", "script", "img", "css"].includes(entry.initiatorType)
-).reduce((sum, entry) => sum + entry.decodedBodySize, 0)"""
-HEAVIEST = 60_000
-
-
-async def look(name: str, page: Page, size: ViewportSize, *, light: "dict[str, Any]", dark: "dict[str, Any]") -> None:
-    await page.wait_for_load_state("load")
-    await page.set_viewport_size(size)
-    width = await page.evaluate("document.documentElement.scrollWidth")
-    assert width <= size["width"], f"{name} is {width} px wide"
-    weight = await page.evaluate(WEIGHT)
-    assert 0 < weight < HEAVIEST, f"{name} has {weight} bytes with all that it loads, unpacked"
-    await page.emulate_media(color_scheme="light")
-    assert not await violations(page, light), f"{name}, light, {size['width']} px"
-    await page.emulate_media(color_scheme="dark")
-    assert not await violations(page, dark), f"{name}, dark, {size['width']} px"
+from web.keyboard import tab_to
 
 
 @pytest.mark.parametrize("walk", tour.WALKS, ids=lambda walk: walk.__name__)
@@ -70,7 +30,7 @@ async def test_no_page_of_an_order_has_a_barrier_or_scrolls_sideways(house: Hous
 async def test_no_page_of_an_order_has_a_barrier_at_any_size(house: House, house_page: NewPage) -> None:
     page = await house_page(viewport=WIDE, reduced_motion="reduce")
     async for name, shown in tour.for_a_buyer(page, house):
-        for size in (NARROW, MIDDLE, WIDE):
+        for size in SIZES:
             await look(name, shown, size, light=RULES, dark=RULES)
 
 
@@ -79,23 +39,8 @@ async def test_no_page_of_an_order_has_a_barrier_at_any_size(house: House, house
 async def test_no_page_has_a_barrier_at_any_size_in_light_and_dark(new_page: NewPage, walk: tour.Walk) -> None:
     page = await new_page(viewport=WIDE, reduced_motion="reduce")
     async for name, shown in walk(page):
-        for size in (NARROW, MIDDLE, WIDE):
+        for size in SIZES:
             await look(name, shown, size, light=RULES, dark=RULES)
-
-
-async def tab_to(page: Page, name: str) -> None:
-    """Press Tab until something has the focus that is called so; what has it on the way must be seen to have it."""
-    for _ in range(60):
-        await page.keyboard.press("Tab")
-        focused = page.locator(":focus")
-        outline = await focused.evaluate(
-            "e => [getComputedStyle(e), getComputedStyle(e, '::after')].some(s => s.outlineStyle !== 'none')"
-        )
-        assert outline, await focused.evaluate("e => e.outerHTML")
-        said = await focused.evaluate("e => e.labels?.length ? e.labels[0].innerText : e.ariaLabel ?? e.innerText")
-        if name in said:
-            return
-    raise AssertionError(f"Tab never comes to {name!r}")
 
 
 async def test_somebody_signs_up_and_sells_with_the_keyboard_alone(new_page: NewPage) -> None:

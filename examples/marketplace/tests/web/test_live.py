@@ -1,6 +1,6 @@
 """Open pages are told what changes, by server-sent events; whoever is not told looks again by themselves."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -261,11 +261,15 @@ async def test_a_bus_that_can_not_be_opened_is_tried_again(
         with anyio.fail_after(5):
             await group.start(hub.hear, source)
             assert not hub.hears, "the pages are there meanwhile"
-            while not hub.hears:  # noqa: ASYNC110 - of what a page is made of there is no event
-                await anyio.sleep(0.01)
+            await _until(lambda: hub.hears)
         group.cancel_scope.cancel()
     assert "no server" in caplog.text
     assert "no permission" in caplog.text
+
+
+async def _until(done: Callable[[], bool]) -> None:
+    while not done():  # noqa: ASYNC110 - of what pages are made with there is no event
+        await anyio.sleep(0.01)
 
 
 async def test_the_web_client_as_its_own_process_hears_the_bus_of_the_services(

@@ -158,7 +158,8 @@ async def test_a_payment_that_is_not_decided_keeps_the_tickets(at_order: Browser
     async with anyio.create_task_group() as group:
         group.start_soon(partial(at_order.submit, "Pay $49.50", card="tok_pending"))
         await market.clock.advance(seconds=12)  # so long it waits for the bank, and then goes on
-    assert at_order.page.status == 200
+    assert (at_order.page.status, at_order.page.heading) == (200, "Waiting for your bank")
+    assert "you can't be charged twice" in at_order.page.text
     (booked,) = market.payments.provider.books().charges  # type: ignore[attr-defined]
     await market.payments.provider.resolve(booked.reference)  # type: ignore[attr-defined]
     await market.clock.advance(seconds=40)

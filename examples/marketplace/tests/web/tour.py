@@ -145,7 +145,7 @@ async def while_paying(page: Page, house: House, tickets: Sequence[Ticket]) -> A
     await order(page, tickets[3])
     yield await stop(page, "pay", "Pay for your tickets", says=page.locator("[data-until]"))
     await pay(page, "without enough money")
-    yield await stop(page, "declined", "Your payment was declined")
+    yield await stop(page, "declined", "Your payment was declined", says="The tickets went back on sale.")
     await order(page, tickets[3])
     await headed(page, "Pay for your tickets")
     await page.get_by_role("button", name="I need more time").click()

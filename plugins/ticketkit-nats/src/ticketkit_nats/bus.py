@@ -21,7 +21,7 @@ from ticketkit_nats.state import State
 from ticketkit_nats.subjects import Subjects, message_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Sequence
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
     from datetime import datetime
 
     from ticketkit.backends.bus import DeadLetter, Subscription
@@ -118,6 +118,9 @@ class NatsBus:
 
     async def drop_dead_letter(self, id: str) -> bool:
         return await self.dead.drop(id)
+
+    async def lag(self) -> Mapping[str, int]:
+        return await self.groups.lag()
 
     async def replay(self, group: str, *, since: datetime | None = None, sequence: int | None = None) -> None:
         await self.groups.move(group, since=since, sequence=sequence)

@@ -19,11 +19,14 @@ from ticketkit_nats.state import Place, State
 from ticketkit_nats.subjects import Subjects, consumer_of
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from datetime import datetime
 
     from ticketkit_nats.connection import Connection
 
 _MOVES: Final = 10
+_A_PAGE: Final = 256
+"""Consumers that the server lists at once."""
 _MISSING: Final = frozenset({CONSUMER_NOT_FOUND})
 
 
@@ -86,6 +89,33 @@ class Groups:
         for name in names:
             await self._move(group, name, first)
             await self.join(group, name)
+
+    async def lag(self) -> dict[str, int]:
+        """How many events each group has still to handle, as its consumers say."""
+        newest: dict[tuple[str, str], tuple[int, int]] = {}
+        async for info in self._consumers():
+            group, _, name = (info.config.description or "").rpartition(": ")
+            first = consumer_of(group, name)
+            epoch = info.name.removeprefix(first).removeprefix("+") or "0"
+            if group and info.name.startswith(first) and epoch.isdecimal():
+                unended = int(epoch), (info.num_pending or 0) + (info.num_ack_pending or 0)
+                newest[group, name] = max(unended, newest.get((group, name), unended))
+        found: dict[str, int] = {}
+        for (group, _), (_, number) in newest.items():
+            found[group] = found.get(group, 0) + number
+        return found
+
+    async def _consumers(self) -> AsyncIterator[api.ConsumerInfo]:
+        seen = 0
+        while True:
+            some: list[api.ConsumerInfo] = await self._connection.call(
+                lambda jetstream, offset=seen: jetstream.consumers_info(self._stream, offset)  # type: ignore[misc]
+            )
+            for info in some:
+                yield info
+            seen += len(some)
+            if len(some) < _A_PAGE:
+                return
 
     async def _move(self, group: str, name: str, first: int) -> None:
         for _ in range(_MOVES):

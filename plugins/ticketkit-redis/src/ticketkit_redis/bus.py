@@ -8,6 +8,7 @@ it gets again later: copies, so only what nobody has read or acknowledged yet ke
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -25,7 +26,7 @@ from ticketkit_redis.server import Server, opened
 from ticketkit_redis.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
+    from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
 
     from ticketkit.backends.bus import Subscription
     from ticketkit.events.envelope import Envelope
@@ -35,6 +36,11 @@ TRIMS: Final = 10
 
 TRIM_MOST: Final = 10_000
 """Entries that `trim.lua` cuts from a stream at most."""
+
+COUNTED: Final = 1_000
+"""Events of one name that a group has not read are counted up to here, where the server does not say how many."""
+
+_MOST_PAIRS: Final = 1_000
 
 
 class RedisBus:
@@ -110,6 +116,21 @@ class RedisBus:
 
     async def drop_dead_letter(self, id: str) -> bool:
         return await self._exhume(id, deliver=False)
+
+    async def lag(self) -> Mapping[str, int]:
+        keys = self._server.keys
+        pairs: list[tuple[str, str]] = [json.loads(note) for note in await self._server.first(keys.groups, _MOST_PAIRS)]
+        places = [
+            key
+            for group, name in pairs
+            for key in (keys.events(name), keys.again(group, name), keys.delayed(group, name))
+        ]
+        groups = [group for group, _ in pairs]
+        found: dict[str, int] = {}
+        for group, number in zip(groups, await self._server.call("lag", places, *groups, COUNTED), strict=True):
+            if number >= 0:
+                found[group] = found.get(group, 0) + number
+        return found
 
     async def replay(self, group: str, *, since: datetime | None = None, sequence: int | None = None) -> None:
         raise CapabilityNotSupported("The Redis bus can't deliver what was handled again (capability replay).")

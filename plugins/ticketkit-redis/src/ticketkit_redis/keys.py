@@ -33,6 +33,11 @@ class Keys:
         return self.of("delayed", group, name)
 
     @property
+    def groups(self) -> str:
+        """Sorted set of the groups there are, each with a name of its events: `["orders", "charge.created"]`."""
+        return self.of("groups")
+
+    @property
     def dead(self) -> str:
         """Sorted set of the ids of dead letters, by the time of their burial."""
         return self.of("dead")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import math
 import weakref
@@ -71,7 +72,7 @@ class Member:
 
     async def join(self) -> None:
         """Make the group where it is not there: from now on it gets what is published."""
-        await self._server.call("join", self._streams, self._group, "$")
+        await self._join("$")
         self._bell.add(self._ear)
 
     async def receive(self, limit: int) -> Sequence[Delivery]:
@@ -198,9 +199,13 @@ class Member:
             self._rescue_at = now + timedelta(seconds=self._lease / RENEWALS)
         return next_due, rows
 
+    async def _join(self, start: str) -> None:
+        notes = [json.dumps([self._group, name]) for name in self._names]
+        await self._server.call("join", [*self._streams, self._server.keys.groups], self._group, start, *notes)
+
     async def _join_again(self) -> None:
         log.warning("group %s was lost by the server, and is made anew: all that is still there comes", self._group)
-        await self._server.call("join", self._streams, self._group, "0")
+        await self._join("0")
 
     async def _read(self, row: Any) -> HeldDelivery | None:
         number, id, times, attempt, attributes, body = row

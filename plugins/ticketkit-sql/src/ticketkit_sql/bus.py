@@ -22,7 +22,7 @@ from ticketkit_sql.opening import opened_file
 from ticketkit_sql.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Sequence
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
     from ticketkit.backends.bus import DeadLetter, Delivery, Subscription
     from ticketkit.events.envelope import Envelope
@@ -85,6 +85,9 @@ class SqlBus:
 
     async def drop_dead_letter(self, id: str) -> bool:
         return await self._writer.run(partial(messages.drop, id=id))
+
+    async def lag(self) -> Mapping[str, int]:
+        return await self._database.read(messages.lag)
 
     async def replay(self, group: str, *, since: datetime | None = None, sequence: int | None = None) -> None:
         raise CapabilityNotSupported("The SQLite bus keeps nothing that was handled (capability replay).")

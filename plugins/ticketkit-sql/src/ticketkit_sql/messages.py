@@ -180,6 +180,14 @@ def dead_letters(connection: Connection, limit: int) -> list[DeadLetter]:
     ]
 
 
+def lag(connection: Connection) -> dict[str, int]:
+    """How many deliveries of each group were not ended."""
+    groups = select(_GROUPS.c.group).distinct().subquery()
+    open_ = and_(_DELIVERY.group == groups.c.group, _DELIVERY.free_at.is_not(None))
+    counted = select(groups.c.group, func.count(_DELIVERY.message)).outerjoin_from(groups, _DELIVERIES, open_)
+    return {row[0]: row[1] for row in connection.execute(counted.group_by(groups.c.group))}
+
+
 def replay(connection: Connection, now: datetime, *, id: str) -> bool:
     """Deliver a dead letter again, as if for the first time."""
     values = {"dead_at": None, "error": None, "free_at": micros(now), "attempt": 1}

@@ -106,6 +106,11 @@ class Server(ABC):
         return self._child is not None and self._child.poll() is None
 
     @property
+    def pid(self) -> int | None:
+        """Its process id; None when it was not started, or was ended."""
+        return None if self._child is None else self._child.pid
+
+    @property
     def log(self) -> Path:
         """What it printed."""
         return self.folder / "server.log"

@@ -83,7 +83,7 @@ class Rush:
         wanted: The tickets that they go for.
         highest: Price of the dearest of them, major units.
         hold: Seconds of a lock.
-        patient: Whether buyers ask again when the server can't answer now (503).
+        patient: Whether buyers ask again when the server can't answer now (503), or a gateway lost it (502).
         seed: The same seed makes the same buyers.
     """
 
@@ -202,7 +202,7 @@ class Rush:
             except Gone:
                 self.tally.counts["connections lost"] += 1
             else:
-                if answer.status != 503 or not self.patient:  # noqa: PLR2004
+                if answer.status not in (502, 503) or not self.patient:
                     return answer
                 self.tally.counts["unavailable"] += 1
             await asyncio.sleep(0.25)

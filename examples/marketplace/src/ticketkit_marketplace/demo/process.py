@@ -120,7 +120,7 @@ class Process:
                 self.kill()
                 msg = f"The marketplace did not answer within {seconds:.0f} s ({self.name})."
                 raise DidNotStart(msg) from None
-            if line.rstrip().endswith(f"http://{self.host}:{self.port}"):
+            if f"http://{self.host}:{self.port}/" in f"{line.rstrip()}/":
                 return
             if not line:
                 self._alive().wait()

@@ -11,16 +11,22 @@ from ticketkit_marketplace.combinations import ACCOUNTS, BUS, PAYMENTS, PROVIDER
 from ticketkit_marketplace.deployment import keyring
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ticketkit_marketplace.deployment.keyring import Keyring
 
 WEB: Final = "web"
+OPS: Final = "ops"
 API_URL: Final = "TICKETKIT_WEB_API_URL"
+OPS_API_URL: Final = "TICKETKIT_OPS_API_URL"
+OPS_METRICS: Final = "TICKETKIT_OPS_METRICS_URLS"
 SQL: Final = ("postgresql", "postgres", "sqlite")
 """Schemes of storages whose schema is made before the processes start."""
+_STORAGES: Final = (STORAGE, ACCOUNTS, PAYMENTS)
 _STORAGE_OF: Final = {Boundary.INVENTORY: STORAGE, Boundary.ACCOUNTS: ACCOUNTS, Boundary.PAYMENTS: PAYMENTS}
-_WITHHELD: Final = frozenset({*VARIABLES, *keyring.NAMES, PROVIDER, API_URL})
+_WITHHELD: Final = frozenset(
+    {*VARIABLES, *keyring.NAMES, PROVIDER, API_URL, OPS_API_URL, OPS_METRICS, "TICKETKIT_DATA_DIR"}
+)
 """What is not everybody's business, or decided here."""
 
 
@@ -30,7 +36,7 @@ class Part:
 
     Attributes:
         name: `orders`, or `orders-2` where there are several.
-        service: None for the web client.
+        service: None for the web client and the operations page.
         settings: `TICKETKIT_*`, all it gets.
     """
 
@@ -42,7 +48,7 @@ class Part:
     def program(self) -> tuple[str, ...]:
         """Module and command."""
         if self.service is None:
-            return ("ticketkit_marketplace", "web")
+            return ("ticketkit_marketplace", self.name)
         return ("ticketkit", "serve", self.service.value)
 
 
@@ -65,7 +71,7 @@ class Layout:
     @property
     def databases(self) -> dict[str, str]:
         """URL of each storage with a schema, by its setting."""
-        named = {name: self.urls[name] for name in (STORAGE, ACCOUNTS, PAYMENTS) if name in self.urls}
+        named = {name: self.urls[name] for name in _STORAGES if name in self.urls}
         return {name: url for name, url in named.items() if urlsplit(url).scheme in SQL}
 
     def services(self) -> Iterator[Part]:
@@ -84,6 +90,16 @@ class Layout:
         """
         settings = {**self._shared(), API_URL: api, **self._named(PROVIDER), **self._named(BUS)}
         return Part(name=WEB, service=None, settings=settings)
+
+    def ops(self, api: str, metrics: Iterable[str]) -> Part:
+        """The operations page, which looks at every storage and at the bus.
+
+        Args:
+            api: Where it reaches the services.
+            metrics: URLs of the numbers of their processes.
+        """
+        settings = {**self._shared(), **self.keys.verifying, **self._named(BUS), **self._storages(*_STORAGES)}
+        return Part(name=OPS, service=None, settings={**settings, OPS_API_URL: api, OPS_METRICS: ",".join(metrics)})
 
     def lister(self) -> dict[str, str]:
         """Settings of the command that lists the Broadway week, for which it makes an account."""

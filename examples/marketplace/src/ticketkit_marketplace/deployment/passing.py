@@ -140,30 +140,37 @@ class Passing:
         endless = any(name == b"content-type" and value.startswith(_STREAM) for name, value in kept)
         await self._send({"type": "http.response.start", "status": response.status_code, "headers": kept})
         try:
-            whole = await self._stream(response, endless=endless)
+            # One that broke off is left unfinished, or the client would take it for whole; but of a stream of events it
+            # has all that there was, and comes back for more.
+            whole = await (self._until_closing(response) if endless else self._stream(response))
         finally:
             with anyio.CancelScope(shield=True):
                 await response.aclose()
         if whole:
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _stream(self, response: httpx2.Response, *, endless: bool) -> bool:
-        """Pass the body on; False when it broke off, and so must the answer."""
-        async with anyio.create_task_group() as group:
-            if endless:
-                group.start_soon(self._until_closing, group.cancel_scope)
-            try:
-                async for chunk in response.aiter_raw():
-                    await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
-            except httpx2.TransportError as error:
-                log.warning("an answer of %s broke off: %s", self._pool.name, str(error) or type(error).__name__)
-                return endless  # a browser comes back to a stream that ended
-            group.cancel_scope.cancel()
+    async def _stream(self, response: httpx2.Response) -> bool:
+        """Pass the body on; False when it broke off."""
+        try:
+            async for chunk in response.aiter_raw():
+                await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except httpx2.TransportError as error:
+            log.warning("an answer of %s broke off: %s", self._pool.name, str(error) or type(error).__name__)
+            return False
         return True
 
-    async def _until_closing(self, scope: anyio.CancelScope) -> None:
-        await self._closing.wait()
-        scope.cancel()
+    async def _until_closing(self, response: httpx2.Response) -> bool:
+        """Pass a stream of events on, until it ends or the gateway closes."""
+        async with anyio.create_task_group() as group:
+
+            async def stream() -> None:
+                await self._stream(response)
+                group.cancel_scope.cancel()
+
+            group.start_soon(stream)
+            await self._closing.wait()
+            group.cancel_scope.cancel()
+        return True
 
     async def _until_gone(self, scope: anyio.CancelScope) -> None:
         """Give up when the client went away; what a process is doing for it, it finishes."""

@@ -16,15 +16,16 @@ from ticketkit.backends.errors import Misconfigured
 from ticketkit.marketplace import Marketplace
 from ticketkit.runtime import server
 from ticketkit.services.catalogue import ServiceName
+from ticketkit_marketplace.accounts import OPERATIONS
 from ticketkit_marketplace.combinations import COMBINATIONS, given, provided
 from ticketkit_marketplace.demo.process import Process, own_settings
-from ticketkit_marketplace.deployment import listing
+from ticketkit_marketplace.deployment import listing, state
 from ticketkit_marketplace.deployment.board import Board
 from ticketkit_marketplace.deployment.children import Child
 from ticketkit_marketplace.deployment.gateway import Gateway
 from ticketkit_marketplace.deployment.journal import Journal
 from ticketkit_marketplace.deployment.keyring import Keyring
-from ticketkit_marketplace.deployment.layout import WEB, Layout, Part
+from ticketkit_marketplace.deployment.layout import OPS, WEB, Layout, Part
 from ticketkit_marketplace.deployment.serving import Serving
 from ticketkit_marketplace.deployment.supervisor import STOPS, Stage, Supervisor
 from ticketkit_marketplace.deployment.upstreams import Pool, Upstream
@@ -52,6 +53,8 @@ class Wish:
         port: The same; 0 takes a free one.
         backends: Name of a combination.
         orders: How many processes run orders.
+        ops: Whether the operations page runs too.
+        ops_port: Its port; 0 takes a free one, None the next after `port`, if nobody has it.
         shows: Listed at the first start, by a part of their names; all when empty.
         as_json: Logs are JSON lines.
         log_level: Least level that is logged.
@@ -61,6 +64,8 @@ class Wish:
     port: int = 8000
     backends: str = BACKENDS
     orders: int = 1
+    ops: bool = True
+    ops_port: int | None = None
     shows: tuple[str, ...] = ()
     as_json: bool = False
     log_level: str = "INFO"
@@ -87,6 +92,7 @@ def run(settings: Settings, wish: Wish, *, say: Callable[[str], None]) -> None:
         inner = stack.enter_context(server.bound_socket("127.0.0.1", 0))
         prepare(data)
         stack.enter_context(_alone(data))
+        state.check_nobody_left(data)
         keys = Keyring.kept(data, own_settings())
         board = Board(journal)
         stack.callback(board.close)
@@ -96,7 +102,13 @@ def run(settings: Settings, wish: Wish, *, say: Callable[[str], None]) -> None:
                 layout = Layout(urls=ground.urls, keys=keys, inherited=own_settings(), orders=wish.orders)
                 _migrate(layout, board)
                 stage = _staged(layout, ground, wish, journal, listeners=(listener, inner), settings=settings)
-                announce = partial(say, f"The marketplace is on {server.address(listener)}")
+
+                def announce() -> None:
+                    for page in stage.pages[1:]:
+                        where = f"http://{page.process.host}:{page.process.port}/{OPS}"
+                        say(f"The operations page is on {where}; its account is in {data / OPERATIONS.file}")
+                    say(f"The marketplace is on {server.address(listener)}")
+
                 uvloop.run(Supervisor(stage, journal, board).run(announce=announce))
         except KeyboardInterrupt:
             return
@@ -160,34 +172,52 @@ def _staged(
 ) -> Stage:
     data, drain = settings.data_dir.absolute(), settings.drain
     listener, inner = listeners
-    pools = {name.value: Pool(name.value) for name in ServiceName} | {WEB: Pool(WEB)}
+    pools = {name: Pool(name) for name in (*(name.value for name in ServiceName), WEB, OPS)}
 
-    def child(part: Part) -> Child:
+    def child(part: Part, *, port: int | None = None) -> Child:
         process = Process(
             data,
             environment=part.settings,
             arguments=("--log", "json" if wish.as_json else "text"),
             program=part.program,
             name=part.name,
+            port=port or None,
             log_level=wish.log_level,
             hear=partial(journal.hear, part.name),
         )
-        pool = pools[part.service or WEB]
+        pool = pools[part.service or part.name]
         return Child(part, process, pool.add(Upstream(process.host, process.port)), pool)
 
+    running = [child(part) for part in layout.services()]
+    inside = server.address(inner)
+    pages = [child(layout.web(inside))]
+    if wish.ops:
+        numbers = [f"http://{one.process.host}:{one.process.port}/metrics" for one in running]
+        port = _next(listener) if wish.ops_port is None else wish.ops_port
+        pages.append(child(layout.ops(inside, numbers), port=port))
     api = Marketplace().asgi()
     services = {name: pools[name] for name in ServiceName}
     public = Gateway(services, pools[WEB], api)
     return Stage(
         data=data,
         servers={server.NAME: server for server in ground.servers.values()},
-        services=[child(part) for part in layout.services()],
-        web=child(layout.web(server.address(inner))),
+        services=running,
+        pages=pages,
         public=Serving(public, listener, drain=drain),
         private=Serving(Gateway(services, None, api, trusted=True), inner, drain=drain),
         close=public.close,
-        anything_on_sale=partial(listing.anything_on_sale, server.address(inner)),
+        anything_on_sale=partial(listing.anything_on_sale, inside),
         listing=layout.lister(),
         shows=wish.shows,
         drain=drain,
     )
+
+
+def _next(listener: socket.socket) -> int:
+    """The port after that of a socket; 0 where somebody has it."""
+    port: int = listener.getsockname()[1] + 1
+    try:
+        server.bound_socket("127.0.0.1", port).close()
+    except Misconfigured:
+        return 0
+    return port

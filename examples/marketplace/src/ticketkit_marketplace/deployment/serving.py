@@ -32,6 +32,7 @@ class Serving:
             access_log=False,
             log_level="error",
             lifespan="off",
+            ws="none",
             server_header=False,
             proxy_headers=False,  # what a client says about itself is not believed
             timeout_graceful_shutdown=max(1, round(drain)),

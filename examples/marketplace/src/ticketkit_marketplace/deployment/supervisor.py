@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import signal
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ from anyio.to_thread import run_sync
 from ticketkit.domain.errors import TicketkitError
 from ticketkit.runtime.backoff import Backoff
 from ticketkit_marketplace.demo.process import DidNotStart
-from ticketkit_marketplace.deployment import listing
+from ticketkit_marketplace.deployment import listing, state
 from ticketkit_marketplace.deployment.children import Child, ending
 
 if TYPE_CHECKING:
@@ -30,8 +28,6 @@ if TYPE_CHECKING:
     from ticketkit_marketplace.deployment.journal import Journal
     from ticketkit_marketplace.deployment.serving import Serving
 
-STATE: Final = "processes.json"
-"""Who runs, in the data folder, while it runs."""
 LOOK: Final = 0.05
 STOPS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The last one comes when a terminal is closed."""
@@ -48,7 +44,7 @@ class Stage:
         data: Data folder.
         servers: Databases and buses that were started for it, by name.
         services: Processes of the services.
-        web: Of the web client; started when the services are ready.
+        pages: Of the web client and the operations page; started when the services are ready.
         public: Where everybody is answered.
         private: Where the web client reaches the services.
         close: Ends streams of events.
@@ -61,7 +57,7 @@ class Stage:
     data: Path
     servers: Mapping[str, Server]
     services: Sequence[Child]
-    web: Child
+    pages: Sequence[Child]
     public: Serving
     private: Serving
     close: Callable[[], None]
@@ -73,7 +69,7 @@ class Stage:
     @property
     def children(self) -> tuple[Child, ...]:
         """All processes."""
-        return (*self.services, self.web)
+        return (*self.services, *self.pages)
 
 
 class Supervisor:
@@ -122,7 +118,21 @@ class Supervisor:
 
     async def _start(self) -> None:
         stage = self._stage
+        self._note()
         await stage.private.start()
+        await self._begin(stage.services)
+        if not await stage.anything_on_sale():
+            await self._awaited("tickets on sale", self._list)
+        await self._begin(stage.pages)
+        await stage.public.start()
+        self._note()
+
+    async def _begin(self, children: Sequence[Child]) -> None:
+        """Start some at the same time.
+
+        Raises:
+            DidNotStart: One did not; the others are not waited for.
+        """
         failures: list[TicketkitError] = []
         async with anyio.create_task_group() as group:
 
@@ -133,15 +143,10 @@ class Supervisor:
                     failures.append(error)
                     group.cancel_scope.cancel()
 
-            for child in stage.services:
+            for child in children:
                 group.start_soon(begin, child)
         if failures:
             raise failures[0]
-        if not await stage.anything_on_sale():
-            await self._awaited("tickets on sale", self._list)
-        await self._awaited(stage.web.name, stage.web.start)
-        await stage.public.start()
-        self._note()
 
     async def _awaited(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
         self._board.begin(what)
@@ -200,6 +205,7 @@ class Supervisor:
                 self._journal.say(str(error), level="error")
         self._journal.say(f"{name} is ready again")
         self._down.discard(name)
+        self._note()
 
     async def _roll_when_asked(self) -> None:
         while True:
@@ -239,7 +245,7 @@ class Supervisor:
                 self._journal.say(f"{name} {ending(status)}", level="error")
         for child in stage.children:
             await child.pool.close()
-        (stage.data / STATE).unlink(missing_ok=True)
+        state.remove(stage.data)
 
     @contextmanager
     def _listening(self) -> Iterator[None]:
@@ -265,12 +271,10 @@ class Supervisor:
 
     def _note(self) -> None:
         """Write down who runs."""
-        running = [child for child in self._stage.children if child.process.running]
-        told = {
-            "supervisor": os.getpid(),
-            "processes": {child.name: {"pid": child.process.pid, "port": child.process.port} for child in running},
-        }
-        file = self._stage.data / STATE
-        partial = file.with_suffix(".partial")
-        partial.write_text(json.dumps(told, indent=2), encoding="utf-8")
-        partial.rename(file)
+        running = [child.process for child in self._stage.children if child.process.running]
+        servers = self._stage.servers.items()
+        state.write(
+            self._stage.data,
+            {process.name: (process.pid, process.port) for process in running},
+            {name: (server.pid, server.port) for name, server in servers if server.pid is not None},
+        )

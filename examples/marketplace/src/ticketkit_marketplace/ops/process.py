@@ -9,6 +9,7 @@ from ticketkit.runtime import server
 from ticketkit.runtime.runtime import NotRunning
 from ticketkit_marketplace.ops.app import Ops
 from ticketkit_marketplace.ops.desk import Desk
+from ticketkit_marketplace.ops.visit import HOME
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -64,7 +65,7 @@ def run(settings: Settings, ops: OpsSettings, *, host: str, port: int, say: Call
         process,
         process.lifespan(),
         listener,
-        announce=lambda: say(f"The operations page is on {server.address(listener)}"),
+        announce=lambda: say(f"The operations page is on {server.address(listener)}{HOME}"),
         drain=settings.drain,
         trusted_proxies=settings.trusted_proxies,
     )

@@ -14,11 +14,11 @@ from starlette.routing import BaseRoute, Route
 
 from ticketkit.backends.clock import Clock, SystemClock
 from ticketkit_marketplace.web.api import Away, Refused
-from ticketkit_marketplace.web.live import PATH
 from ticketkit_marketplace.web.pages import PAGES, ends
 from ticketkit_marketplace.web.security import Guard
 from ticketkit_marketplace.web.site import Site
 from ticketkit_marketplace.web.streams import live
+from ticketkit_marketplace.web.topics import PATH
 from ticketkit_marketplace.web.visit import Page, SignInFirst, Visit, request_id
 
 if TYPE_CHECKING:

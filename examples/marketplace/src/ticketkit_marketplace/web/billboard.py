@@ -13,8 +13,8 @@ import anyio
 from anyio.abc import TaskGroup
 
 from ticketkit_marketplace.web.api import Away, Refused
-from ticketkit_marketplace.web.live import Kind
 from ticketkit_marketplace.web.rendering import moment_of
+from ticketkit_marketplace.web.topics import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ticketkit.backends.clock import Clock
     from ticketkit.http.shapes import LiveEvent
     from ticketkit_marketplace.web.api import Visitor
-    from ticketkit_marketplace.web.live import Topic
+    from ticketkit_marketplace.web.topics import Topic
 
 V = TypeVar("V")
 

@@ -10,69 +10,26 @@ from __future__ import annotations
 import logging
 from collections import Counter, OrderedDict
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
-from enum import StrEnum
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
-from urllib.parse import urlencode
 
 import anyio
 
 from ticketkit.backends.errors import BackendError
-from ticketkit.events.catalogue import (
-    ChargeFailed,
-    ChargeRequiresAction,
-    ChargeState,
-    LiveEventCancelled,
-    LiveEventState,
-    LiveEventUpdated,
-    OrderAwaitingPayment,
-    OrderCancelled,
-    OrderCompleted,
-    OrderExtended,
-    OrderState,
-    OrderUpdated,
-    TicketLocked,
-    TicketReleased,
-    TicketSold,
-    TicketState,
-    TicketUnlocked,
-    TicketUpdated,
-    TicketWithdrawn,
-)
 from ticketkit.ids import new_id
+from ticketkit_marketplace.web.topics import HEARD, Change, topics_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Collection, Iterator
     from contextlib import AbstractAsyncContextManager
 
-    from ticketkit.events.contract import Contract
     from ticketkit.events.envelope import Event
     from ticketkit.marketplace import Marketplace
+    from ticketkit_marketplace.web.topics import Topic
 
 log = logging.getLogger(__name__)
 
-HEARD: Final[tuple[type[Contract], ...]] = (
-    LiveEventUpdated,
-    LiveEventCancelled,
-    TicketUpdated,
-    TicketLocked,
-    TicketUnlocked,
-    TicketSold,
-    TicketReleased,
-    TicketWithdrawn,
-    OrderUpdated,
-    OrderExtended,
-    OrderAwaitingPayment,
-    OrderCompleted,
-    OrderCancelled,
-    ChargeRequiresAction,
-    ChargeFailed,
-)
-"""What a page may show differently afterwards. That a ticket was listed can wait: imports are large."""
 
-PATH: Final = "/live"
-"""Where pages are told."""
 FEW: Final = 16
 """Changes that wait for one page; when there are more, it is only told to look again."""
 REMEMBERED: Final = 10_000
@@ -82,40 +39,6 @@ AGAIN_AFTER: Final = 30.0
 
 Source: TypeAlias = "Callable[[], AbstractAsyncContextManager[AsyncIterator[Event[Any]]]]"
 """Opens what the hub hears: all events of `HEARD`."""
-
-
-class Kind(StrEnum):
-    """What a page may show."""
-
-    EVENT = "event"
-    """A live event itself."""
-    TICKETS = "tickets"
-    """The tickets of a live event."""
-    TICKET = "ticket"
-    ORDER = "order"
-
-
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """Something that a page shows; `id` is that of the live event for `Kind.TICKETS`."""
-
-    kind: Kind
-    id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """That something has changed.
-
-    Attributes:
-        what: `event`, `ticket`, `order` or `charge`.
-        id: Its id.
-        version: Its new version.
-    """
-
-    what: str
-    id: str
-    version: int
 
 
 class Full(Exception):
@@ -323,27 +246,6 @@ class _Once:
         call, self._call = self._call, None
         if call is not None:
             call()
-
-
-def topics_of(data: Contract) -> list[Topic]:
-    """What shows something else after an event."""
-    match data:
-        case LiveEventState():
-            return [Topic(Kind.EVENT, data.id)]
-        case TicketState(event_id=str(event_id)):
-            return [Topic(Kind.TICKET, data.id), Topic(Kind.TICKETS, event_id)]
-        case TicketState():
-            return [Topic(Kind.TICKET, data.id)]
-        case OrderState():
-            return [Topic(Kind.ORDER, data.id)]
-        case ChargeState():
-            return [Topic(Kind.ORDER, data.order_id)]
-    return []
-
-
-def address_of(topics: Iterable[Topic]) -> str:
-    """Where a page is told of what it shows."""
-    return f"{PATH}?{urlencode([(topic.kind.value, topic.id) for topic in topics])}"
 
 
 def beside(market: Marketplace) -> Source:

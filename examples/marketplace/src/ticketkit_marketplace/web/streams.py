@@ -13,7 +13,8 @@ import anyio
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from ticketkit_marketplace.web.api import Away, Refused
-from ticketkit_marketplace.web.live import Full, Kind, Topic
+from ticketkit_marketplace.web.live import Full
+from ticketkit_marketplace.web.topics import Kind, Topic
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -88,7 +89,7 @@ class Stream(StreamingResponse):
 
     def __init__(self, hub: Hub, topics: frozenset[Topic], *, address: str, since: str) -> None:
         self._hub, self._topics, self._address, self._since = hub, topics, address, since
-        super().__init__(_nothing(), headers=_HEADERS)
+        super().__init__((), headers=_HEADERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the reader is gone, or the hub is closed."""
@@ -139,8 +140,3 @@ def _told(hub: Hub, ear: Ear) -> bytes:
 
 def _later(status: int, why: str) -> Response:
     return PlainTextResponse(why, status, headers={"retry-after": str(_BUSY)})
-
-
-async def _nothing() -> AsyncIterator[bytes]:
-    return
-    yield b""

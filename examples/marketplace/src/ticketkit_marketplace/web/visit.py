@@ -11,16 +11,16 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from ticketkit_marketplace.web.forms import Form
-from ticketkit_marketplace.web.live import address_of
 from ticketkit_marketplace.web.security import REQUEST_ID, check_same_origin
+from ticketkit_marketplace.web.topics import address_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from ticketkit.http.shapes import User
     from ticketkit_marketplace.web.api import Visitor
-    from ticketkit_marketplace.web.live import Topic
     from ticketkit_marketplace.web.site import Site
+    from ticketkit_marketplace.web.topics import Topic
 
 DONE: Final = "done"
 """Parameter that says what the visitor has just done; see `NOTICES`."""

@@ -1,6 +1,7 @@
 -- Make the groups that are not there.
--- KEYS: (events, again) for each name. ARGV: group, and from where it reads the events: '$' or '0'.
-local made = 0
+-- KEYS: (events, again) for each name, and where it is noted which groups there are.
+-- ARGV: group, from where it reads the events: '$' or '0', then what is noted of each name.
+local made, groups = 0, table.remove(KEYS)
 for i, key in ipairs(KEYS) do
   local start = i % 2 == 1 and ARGV[2] or '0'
   local answer = redis.pcall('XGROUP', 'CREATE', key, ARGV[1], start, 'MKSTREAM')
@@ -10,4 +11,5 @@ for i, key in ipairs(KEYS) do
     made = made + 1
   end
 end
+for i = 3, #ARGV do redis.call('ZADD', groups, 0, ARGV[i]) end
 return made

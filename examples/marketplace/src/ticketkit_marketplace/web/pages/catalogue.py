@@ -8,9 +8,9 @@ from urllib.parse import urlencode
 
 from ticketkit_marketplace.web.api import Refused
 from ticketkit_marketplace.web.forms import Form
-from ticketkit_marketplace.web.live import Kind, Topic
 from ticketkit_marketplace.web.rendering import moment_of
 from ticketkit_marketplace.web.site import ON_A_PAGE
+from ticketkit_marketplace.web.topics import Kind, Topic
 from ticketkit_marketplace.web.visit import Page, Visit
 
 if TYPE_CHECKING:

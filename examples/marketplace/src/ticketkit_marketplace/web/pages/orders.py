@@ -10,8 +10,8 @@ from markupsafe import Markup
 
 from ticketkit_marketplace.web.api import Refused
 from ticketkit_marketplace.web.forms import Form
-from ticketkit_marketplace.web.live import Kind, Topic
 from ticketkit_marketplace.web.pages import buying
+from ticketkit_marketplace.web.topics import Kind, Topic
 from ticketkit_marketplace.web.visit import Page, Visit
 
 if TYPE_CHECKING:

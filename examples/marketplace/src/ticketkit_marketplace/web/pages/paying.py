@@ -121,7 +121,7 @@ async def _order(visit: Visit, order: Any, *, status: int = 200, form: Form | No
 
 def _declined(visit: Visit, order: Any, code: str, *, status: int = 200) -> Response:
     detail, advice = DECLINES.get(code, _OTHER)
-    again = order["status"] == "created"
+    again = order["status"] == "created" and order["onDecline"] == "keep"  # else it is just being cancelled
     return visit.page("declined.html", status=status, order=order, detail=detail, advice=advice, again=again)
 
 

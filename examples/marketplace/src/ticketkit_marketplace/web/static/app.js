@@ -29,15 +29,17 @@ addEventListener("pageshow", (event) => {
 document.querySelector("[autofocus]#errors")?.focus();
 
 // The button says how many tickets are chosen and what they cost together; sums are of minor units.
+const plain = new WeakMap();
+
 function tell(form) {
   const button = form.querySelector(".buy button");
   if (!button) {
     return;
   }
-  button.dataset.plain ??= button.textContent;
+  plain.set(button, plain.get(button) ?? button.textContent);
   const chosen = [...form.querySelectorAll('[name="ticket"]:checked')];
   const currencies = new Set(chosen.map((box) => box.dataset.currency));
-  let text = button.dataset.plain;
+  let text = plain.get(button);
   if (currencies.size === 1) {
     const [currency] = currencies;
     const format = new Intl.NumberFormat("en-US", { style: "currency", currency });
@@ -93,54 +95,58 @@ if (document.querySelector("[data-until]")) {
   setInterval(countDown, 500);
 }
 
-// Looking again: the page is fetched, and what is different in it is changed in place. What somebody is filling in stays.
+// Looking again: the page is fetched, and where the server says something else than before, it is changed in place. What has
+// not changed there is left as it is here: what somebody is filling in, and what scripts have made of it.
+let said = main.cloneNode(true);
+
 const key = (node) => node.id || (node.nodeName === "FORM" ? node.getAttribute("action") : "") || "";
 const alike = (one, other) =>
   one.nodeName === other.nodeName && key(one) === key(other) && (key(one) !== "" || one.className === other.className);
 
-function keeps(old, fresh) {
-  if (old.matches("[data-keep], [name=key]") || (old.querySelector("iframe") && !fresh.querySelector("iframe"))) {
-    return true;
+function keeps(place) {
+  if (place.nodeType === Node.ELEMENT_NODE && place.matches("[data-keep], [name=key]")) {
+    return true; // another script's, or the key of the form's command
+  }
+  if (place.name !== "seen") {
+    return false;
   }
   // The price that a buyer has seen stays with what they have chosen, or are about to: another one is asked about.
-  const row = old.closest("tr");
-  return old.name === "seen" && Boolean(row ? row.querySelector(":checked") : old.form.matches(":has(button:is(:hover, :focus))"));
+  const row = place.closest("tr");
+  return Boolean(row ? row.querySelector(":checked") : place.form.matches(":has(button:is(:hover, :focus))"));
 }
 
-function change(old, fresh) {
-  if (old.isEqualNode(fresh)) {
+function change(place, before, after) {
+  if (before.isEqualNode(after) || keeps(place)) {
     return;
   }
-  if (old.nodeType !== Node.ELEMENT_NODE) {
-    old.data = fresh.data;
+  if (place.nodeType !== Node.ELEMENT_NODE) {
+    place.data = after.data;
     return;
   }
-  if (keeps(old, fresh)) {
-    return;
-  }
-  for (const name of old.getAttributeNames()) {
-    if (!fresh.hasAttribute(name) && name !== "data-plain") {
-      old.removeAttribute(name);
+  for (const name of new Set([...before.getAttributeNames(), ...after.getAttributeNames()])) {
+    const value = after.getAttribute(name);
+    if (value === null) {
+      place.removeAttribute(name);
+    } else if (value !== before.getAttribute(name)) {
+      place.setAttribute(name, value);
     }
   }
-  for (const name of fresh.getAttributeNames()) {
-    if (old.getAttribute(name) !== fresh.getAttribute(name)) {
-      old.setAttribute(name, fresh.getAttribute(name));
-    }
+  if (before.innerHTML !== after.innerHTML) {
+    changeChildren(place, before, after);
   }
-  changeChildren(old, fresh);
 }
 
-function changeChildren(old, fresh) {
-  const wanted = new Set([...fresh.children].map(key));
-  let place = old.firstChild;
-  for (const child of fresh.childNodes) {
+function changeChildren(parent, before, after) {
+  const wanted = new Set([...after.children].map(key));
+  const known = [...before.childNodes];
+  let place = parent.firstChild;
+  for (const child of after.childNodes) {
     let found = place;
     while (found && !alike(found, child)) {
       found = child.nodeType === Node.ELEMENT_NODE ? found.nextSibling : null;
     }
     if (!found) {
-      old.insertBefore(document.importNode(child, true), place);
+      parent.insertBefore(document.importNode(child, true), place);
       continue;
     }
     while (place !== found && !(key(place) && wanted.has(key(place)))) {
@@ -149,9 +155,10 @@ function changeChildren(old, fresh) {
     if (place === found) {
       place = found.nextSibling;
     } else {
-      old.insertBefore(found, place);
+      parent.insertBefore(found, place);
     }
-    change(found, child);
+    const index = known.findIndex((node) => alike(node, child));
+    change(found, index < 0 ? found.cloneNode(true) : known.splice(index, 1)[0], child);
   }
   while (place) {
     place = without(place);
@@ -195,20 +202,22 @@ function announce(text) {
 }
 
 function headlines() {
-  const places = [...main.querySelectorAll("h1, .note, dd.big")].filter((place) => !place.querySelector("[data-until]"));
-  return places.map((place) => place.textContent.trim().replace(/\s+/g, " "));
+  const found = main.querySelectorAll("h1, .note:not([role]), dd.big");
+  const places = [...found].filter((place) => !place.querySelector("[data-until]"));
+  return places.map((place) => (place.closest(".facts > div") ?? place).innerText.trim().replace(/\s+/g, " "));
 }
 
 async function look() {
   const page = await fetched(location.href);
   const fresh = page?.getElementById("main");
-  const errors = document.getElementById("errors");
-  if (!fresh || document.querySelector("form[data-sent]") || (errors && !page.getElementById("errors"))) {
+  const busy = document.querySelector('form[data-sent], [aria-busy="true"]');
+  if (!fresh || busy || (document.getElementById("errors") && !page.getElementById("errors"))) {
     return;
   }
   const before = headlines();
   const focused = document.activeElement;
-  change(main, fresh);
+  change(main, said, fresh);
+  said = fresh;
   document.title = page.title;
   countDown();
   tellAll();
