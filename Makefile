@@ -29,7 +29,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: help install run dev services web ops list embedded demo bench test proof check lint format types layers docs docs-generate docs-serve screenshots first-purchase contracts wheels matrix clean
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 install: $(INSTALLED) ## make .venv with everything in it (other targets do this by themselves)
 
