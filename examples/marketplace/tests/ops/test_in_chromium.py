@@ -6,8 +6,8 @@ import pytest
 from ops import tour
 from playwright.async_api import Browser as Chromium
 from playwright.async_api import Page, expect
+from web.barriers import CONTRAST, NARROW, RULES, WIDE, look
 from web.chromium import started
-from web.test_in_chromium import CONTRAST, NARROW, RULES, WIDE, look
 
 from ticketkit_marketplace.demo.process import Process
 
