@@ -110,8 +110,9 @@ docs: install ## build the documentation into site/
 docs-generate: install ## write what the documentation takes from the code: events, routes, AsyncAPI
 	@$(BIN)/python scripts/generate_docs.py
 
-screenshots: install ## take pictures of every page of the web client into docs/images/web
+screenshots: install ## take pictures of the web client and the operations page into docs/images
 	@PYTHONPATH=examples/marketplace/tests $(BIN)/python -m web.screenshots docs/images/web
+	@PYTHONPATH=examples/marketplace/tests $(BIN)/python -m ops.screenshots docs/images/ops
 
 first-purchase: install ## times a newcomer: from a fresh clone to a ticket bought in a browser
 	@PYTHONPATH=examples/marketplace/tests $(BIN)/python -m web.first_purchase $(ARGS)

@@ -73,7 +73,7 @@ async def test_a_service_opens_what_it_needs_and_nothing_else(
 
 async def test_who_only_looks_reads_every_storage_and_publishes_nothing(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'shop.db'}"
-    urls = {"storage": url, "accounts": url, "payment_storage": url, "timers": url}
+    urls: dict[str, Any] = {"storage": url, "accounts": url, "payment_storage": url, "timers": url}
     looking = config((), looks=frozenset(Boundary), alone=False, **urls)
     async with Marketplace(config=looking) as market:
         inventory = market.runtime.storage(Boundary.INVENTORY)

@@ -58,7 +58,8 @@ def test_it_lists_the_week_once_answers_and_stops_cleanly(process: Process, numb
         assert stream.read() == b"\n"
     process.said.clear()
     process.start()
-    assert process.said == [f"The marketplace is on http://127.0.0.1:{process.port}"]
+    assert process.said[1:] == [f"The marketplace is on http://127.0.0.1:{process.port}"]
+    assert process.said[0].startswith("The operations page is on http://127.0.0.1:")
     assert process.stop(number=number) == 0
     assert tickets(process) == SEATS
     log = (process.data / "server.log").read_text()
@@ -73,6 +74,39 @@ def test_the_box_office_can_sign_in(process: Process) -> None:
     assert file.stat().st_mode & 0o077 == 0
     process.kill()
     assert json.loads(file.read_text())["email"] == "box-office@ticketkit.example"
+
+
+def ops_of(process: Process) -> str:
+    """Where its operations page is."""
+    [line] = [line for line in process.said if line.startswith("The operations page is on ")]
+    assert line.endswith(f"; its account is in {process.data / 'operator.json'}")
+    return line.split()[5].removesuffix(";")
+
+
+def test_the_operations_page_is_on_the_next_port_or_a_free_one_if_that_is_taken(process: Process) -> None:
+    with socket.socket() as taken:
+        try:
+            taken.bind(("127.0.0.1", process.port + 1))
+            taken.listen()
+        except OSError:  # somebody else has it, which is as good
+            pass
+        process.start()
+        assert ops_of(process) != f"http://127.0.0.1:{process.port + 1}/ops"
+    file = process.data / "operator.json"
+    assert file.stat().st_mode & 0o077 == 0
+    assert json.loads(file.read_text())["email"] == "operator@ticketkit.example"
+    with urlopen(ops_of(process)) as answer:  # noqa: S310 - its own address
+        assert "<h1>Sign in</h1>" in answer.read().decode()
+    process.stop()
+
+
+def test_a_port_of_the_operations_page_that_was_asked_for_and_is_in_use_is_said_in_a_line(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ended = run("--data", str(tmp_path / "data"), "--ops-port", str(taken.getsockname()[1]))
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert "Address already in use" in ended.stderr
 
 
 def test_a_port_in_use_is_said_in_a_line(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The overview: every number as it is, with its plot, and where its rows are."""
 
 import pytest
-from ops.conftest import looked
+from ops.conftest import Receipts, looked
 from web.browsing import Browser
 
 from ticketkit.backends.errors import Unavailable
@@ -77,7 +77,20 @@ async def test_what_can_not_be_read_is_said_and_the_page_stands(
     assert (await looked(operator)).said("#created") == "1"
 
 
-async def test_outboxes_are_listed_with_what_waits_in_them(operator: Browser, order: Order) -> None:
+async def test_outboxes_and_consumers_are_listed_with_what_waits_for_them(
+    operator: Browser, market: Marketplace, order: Order, receipts: Receipts
+) -> None:
     page = await looked(operator, "/ops/flow")
-    assert page.every("tbody th") == ["accounts, inventory, payments"]
-    assert "0" in page.said("tbody tr")
+    assert page.every("[aria-label=Outboxes] tbody tr") == ["accounts, inventory, payments 0 \N{EN DASH} 0"]
+    consumers = dict(row.split() for row in page.every("[aria-label=Consumers] tbody tr"))
+    assert consumers == {"expiration": "0", "orders": "0", "payments": "0", "receipts": "0"}
+    receipts.broken = True
+    await market.orders.cancel("ada", order.id)
+    page = await looked(operator)
+    assert page.said("#lag") == "1"
+    assert "receipts 1" in page.text
+    page = await operator.follow("events that wait for consumers")
+    assert "receipts 1" in page.every("[aria-label=Consumers] tbody tr")
+    receipts.broken = False
+    await market.clock.advance(seconds=10)
+    assert (await looked(operator)).said("#lag") == "0"

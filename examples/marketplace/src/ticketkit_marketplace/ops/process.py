@@ -67,4 +67,5 @@ def run(settings: Settings, ops: OpsSettings, *, host: str, port: int, say: Call
         listener,
         announce=lambda: say(f"The operations page is on {server.address(listener)}{HOME}"),
         drain=settings.drain,
+        trusted_proxies=settings.trusted_proxies,
     )

@@ -54,6 +54,7 @@ class Sample:
         sold: Orders completed since the look before; None where that is not known.
         letters: Dead letters of the bus; None where that is not known.
         missing: What could not be looked at, with the reason.
+        whole: Whether every storage answered.
     """
 
     at: datetime
@@ -67,11 +68,12 @@ class Sample:
     sold: int | None = None
     letters: int | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
+    whole: bool = True
 
     def count(self, kind: str, status: str) -> int | None:
         """Entities of a kind in a state; None where the storage that keeps them did not answer."""
         found = [totals.by_status for totals in self.totals.values() if any(of == kind for of, _ in totals.by_status)]
-        if not found and self.missing:
+        if not found and not self.whole:
             return None
         return sum(by_status.get((kind, status), 0) for by_status in found)
 
@@ -170,6 +172,7 @@ class Sampler:
             to_repair=None if counted is None else counted.to_repair,
             letters=letters,
             missing=missing,
+            whole=len(totals) == len(self._desk.storages),
         )
         if before is not None:
             sample = replace(
