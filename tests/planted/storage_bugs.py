@@ -149,6 +149,11 @@ BUGS: Final = (
         "telling:TellsOnlyWhatWaits",
         "test_events_about_some_aggregates_are_found_whatever_became_of_them",
     ),
+    _bug(
+        "What is tried again later is not told of.",
+        "telling:TellsOnlyWhatIsFree",
+        "test_events_that_wait_are_told_with_their_tries",
+    ),
     _bug("Nobody asked for it.", "telling:ActorForgotten", "test_events_carry_the_new_state"),
     _bug("Webhooks are found until they are applied.", "telling:OnlyNewWebhooks", "test_webhooks_about_a_payment"),
     _bug("Money is a float.", "keeping:FloatMoney", "test_money_is_exact"),

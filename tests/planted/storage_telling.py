@@ -139,6 +139,12 @@ class TellsOnlyWhatWaits(PlantedStorage):
             return [kept for kept in found if kept.state != "published"]
 
 
+class TellsOnlyWhatIsFree(PlantedStorage):
+    class Storage(MemoryStorage):
+        async def waiting_events(self, limit: int) -> list[KeptEvent]:
+            return [kept for kept in await super().waiting_events(limit) if not kept.attempts]
+
+
 class ActorForgotten(PlantedStorage):
     class Storage(MemoryStorage):
         async def claim_events(self, limit: int, lease: timedelta) -> list[Claimed]:

@@ -319,6 +319,13 @@ class Storage(Protocol):
         """Dead letters of the outbox, oldest first."""
         ...
 
+    async def waiting_events(self, limit: int) -> list[KeptEvent]:
+        """Events that are still to be published, oldest first: also those that a relay holds, or that were tried.
+
+        For people: it may be slow while very many wait.
+        """
+        ...
+
     async def events_about(
         self, subjects: Collection[str], *, since: datetime | None = None, limit: int = 500
     ) -> list[KeptEvent]:

@@ -90,6 +90,11 @@ class Outbox:
         rows = sorted(self._dead.values(), key=lambda row: (row.event.time, row.event.id))
         return [DeadEvent(row.event, row.attempts, row.error) for row in rows[:limit]]
 
+    def waiting_events(self, limit: int) -> list[KeptEvent]:
+        """Events still to be published, oldest first."""
+        rows = sorted(self._waiting.values(), key=lambda row: (row.event.time, row.event.id))
+        return [KeptEvent(row.event, EventState.WAITING, row.attempts, row.error) for row in rows[:limit]]
+
     def about(self, subjects: Collection[str], *, since: datetime | None, limit: int) -> list[KeptEvent]:
         """Events about these aggregates, in the order of their commits."""
         found = [kept for kept in self._all() if kept.event.subject in subjects]

@@ -160,6 +160,10 @@ class MemoryStorage:
         await anyio.lowlevel.checkpoint()
         return self._outbox.dead_events(limit)
 
+    async def waiting_events(self, limit: int) -> list[KeptEvent]:
+        await anyio.lowlevel.checkpoint()
+        return self._outbox.waiting_events(limit)
+
     async def events_about(
         self, subjects: Collection[str], *, since: datetime | None = None, limit: int = 500
     ) -> list[KeptEvent]:

@@ -91,6 +91,10 @@ async def test_outboxes_and_consumers_are_listed_with_what_waits_for_them(
     assert "receipts 1" in page.text
     page = await operator.follow("events that wait for consumers")
     assert "receipts 1" in page.every("[aria-label=Consumers] tbody tr")
+    (row,) = page.every("#waiting tbody tr")
+    assert row.startswith(f"order.cancelled {order.id} accounts, inventory, payments ")
+    assert page.one("#waiting td a")["href"] == f"/ops/orders/{order.id}"
     receipts.broken = False
     await market.clock.advance(seconds=10)
     assert (await looked(operator)).said("#lag") == "0"
+    assert (await looked(operator, "/ops/flow")).every("#waiting tbody tr") == []

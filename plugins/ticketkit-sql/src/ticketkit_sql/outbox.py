@@ -36,6 +36,7 @@ _ENVELOPE: Final = (
     _BOX.traceparent,
     _BOX.data,
 )
+_KEPT: Final = (*_ENVELOPE, _BOX.attempts, _BOX.error, _BOX.published_at, _BOX.dead_at, _BOX.seq)
 
 
 def waiting(connection: Connection, now: datetime) -> bool:
@@ -86,14 +87,19 @@ def dead(connection: Connection, limit: int) -> list[DeadEvent]:
     return [DeadEvent(_envelope(row), row.attempts, row.error or "") for row in rows]
 
 
+def unpublished(connection: Connection, limit: int) -> list[KeptEvent]:
+    """Events still to be published, in the order of their commits."""
+    found = select(*_KEPT).where(_BOX.free_at >= 0)
+    return [_kept(row) for row in connection.execute(found.order_by(_BOX.seq + 0).limit(limit))]
+
+
 def about(connection: Connection, *, subjects: Sequence[str], since: datetime | None, limit: int) -> list[KeptEvent]:
     """Events about these aggregates, in the order of their commits."""
     about_them = _among(connection, _BOX.subject, subjects)
     late = [] if since is None else [_BOX.time >= micros(since)]
-    columns = (*_ENVELOPE, _BOX.attempts, _BOX.error, _BOX.published_at, _BOX.dead_at, _BOX.seq)
     # One arm for each of the indexes; all in one statement, for an event moves from one to another.
     states = _BOX.published_at.is_not(None), _BOX.free_at >= 0, _BOX.dead_at.is_not(None)
-    arms = union_all(*(select(*columns).where(about_them, state, *late) for state in states)).subquery()
+    arms = union_all(*(select(*_KEPT).where(about_them, state, *late) for state in states)).subquery()
     # By something that is no column: SQLite would rather read the whole table, which is in this order.
     return [_kept(row) for row in connection.execute(select(arms).order_by(arms.c.seq + 0).limit(limit))]
 

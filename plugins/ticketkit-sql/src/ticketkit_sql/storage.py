@@ -113,6 +113,9 @@ class SqlStorage:
     async def dead_events(self, limit: int) -> list[DeadEvent]:
         return await self._database.read(partial(outbox.dead, limit=limit))
 
+    async def waiting_events(self, limit: int) -> list[KeptEvent]:
+        return await self._database.read(partial(outbox.unpublished, limit=limit))
+
     async def events_about(
         self, subjects: Collection[str], *, since: datetime | None = None, limit: int = 500
     ) -> list[KeptEvent]:

@@ -190,6 +190,23 @@ class StorageOutbox(Conformance):
         assert (totals.dead, totals.unpublished) == (0, 0)
 
     @promise()
+    async def test_events_that_wait_are_told_with_their_tries(self, backend: Storage) -> None:
+        """`waiting_events` tells of what is to be published, held or tried before or not, oldest first."""
+        bazaar = Bazaar(backend)
+        await bazaar.tell(5)
+        published, dead, failed, held, other = await bazaar.claim()
+        await backend.mark_published([published])
+        await backend.mark_failed(dead, error=_ERROR, retry_in=None)
+        await backend.mark_failed(failed, error=_ERROR, retry_in=timedelta(minutes=1))
+        found = await backend.waiting_events(10)
+        assert [kept.event for kept in found] == [claim.event for claim in (failed, held, other)]
+        assert [(kept.state.value, kept.attempts, kept.error, kept.ended_at) for kept in found[:2]] == [
+            ("waiting", 1, _ERROR, None),
+            ("waiting", 0, "", None),
+        ]
+        assert await backend.waiting_events(1) == found[:1]
+
+    @promise()
     async def test_events_about_some_aggregates_are_found_whatever_became_of_them(self, backend: Storage) -> None:
         """`events_about` tells of waiting, failed, published and dead events, oldest first, and of no others."""
         bazaar = Bazaar(backend)

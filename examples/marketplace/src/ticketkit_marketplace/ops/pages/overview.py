@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
     from starlette.responses import Response
 
+    from ticketkit.backends.storage import KeptEvent
     from ticketkit_marketplace.ops.sampling import Sample
 
 ORDERS: Final = {
@@ -28,6 +29,8 @@ ORDERS: Final = {
 """States of orders for people."""
 SHORT: Final = 10.0
 """Seconds over which a rate is taken: of one second it would be 0 most of the time."""
+MOST_WAITING: Final = 50
+"""Unpublished events that are shown."""
 OLD: Final = 10.0
 """Seconds that an event may wait in the outbox before people should look."""
 
@@ -85,7 +88,32 @@ async def flow(visit: Visit) -> Response:
     boxes = [
         (name.replace("+", ", "), totals, _age(latest.at, totals.oldest)) for name, totals in latest.totals.items()
     ]
-    return visit.page("flow.html", latest=latest, boxes=boxes, lag=sorted(latest.lag.items()))
+    waiting, missing = await _waiting(visit)
+    return visit.page(
+        "flow.html",
+        latest=latest,
+        boxes=boxes,
+        lag=sorted(latest.lag.items()),
+        waiting=waiting,
+        more=sum(totals.unpublished for totals in latest.totals.values()) > len(waiting),
+        missing=missing,
+    )
+
+
+async def _waiting(visit: Visit) -> tuple[list[tuple[str, KeptEvent, float]], list[str]]:
+    """The oldest unpublished events with their storage and age, and the storages that can't be asked."""
+    found: list[tuple[str, KeptEvent, float]] = []
+    missing: list[str] = []
+    now = visit.desk.clock.now()
+    for name, storage in visit.desk.storages.items():
+        try:
+            kept = await storage.waiting_events(MOST_WAITING)
+        except BackendError:
+            missing.append(name.replace("+", ", "))
+        else:
+            found += [(name.replace("+", ", "), one, _age(now, one.event.time)) for one in kept]
+    found.sort(key=lambda row: -row[2])
+    return found[:MOST_WAITING], missing
 
 
 def _orders(samples: Sequence[Sample]) -> list[Tile]:
