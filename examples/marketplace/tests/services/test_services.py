@@ -120,10 +120,9 @@ async def test_from_the_first_start_to_a_paid_ticket_and_to_the_second_start(pro
         page = await client.get(f"/orders/{order['id']}")
         assert (page.status_code, SHOW in page.text) == (200, True)
         session = client.cookies["session"]
-        page = await client.get(ops(process))
+        page = await client.get(ops(process), follow_redirects=True)
         assert (page.status_code, page.url.path) == (200, "/ops/sign-in")
-    process.signal(signal.SIGINT)
-    assert await run_sync(lambda: process.stop(seconds=60)) == 0
+    assert await run_sync(lambda: process.stop(number=signal.SIGINT, seconds=60)) == 0
     assert [line for pid, line in began.items() if alive(pid)] == []
     lines = [json.loads(line) for line in process.log.read_text().splitlines()]
     assert {line["process"] for line in lines} >= {"services", "list"}

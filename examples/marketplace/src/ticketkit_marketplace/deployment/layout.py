@@ -102,8 +102,11 @@ class Layout:
         return Part(name=OPS, service=None, settings={**settings, OPS_API_URL: api, OPS_METRICS: ",".join(metrics)})
 
     def lister(self) -> dict[str, str]:
-        """Settings of the command that lists the Broadway week, for which it makes an account."""
-        keys = {**self.keys.minting, **self.keys.verifying}
+        """Settings of the command that lists the Broadway week, for which it makes an account.
+
+        It does not stay until all is published: that goes on in the services.
+        """
+        keys = {**self.keys.minting, **self.keys.verifying, "TICKETKIT_DRAIN": "0"}
         return {**self._shared(), **keys, **self._storages(STORAGE, ACCOUNTS), **self._named(BUS)}
 
     def _of(self, service: ServiceName) -> dict[str, str]:
