@@ -12,12 +12,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from click.testing import CliRunner
+from click import Command
+from click.testing import CliRunner, Result
 from deploy.files import DEPLOY, MIGRATIONS, PROCESSES, interpolated, read
 
 from ticketkit import cli as ticketkit
@@ -79,6 +81,12 @@ class DeployedRedis(Redis):
     def command(self) -> Sequence[str | Path]:
         words = [str(self.folder) if word == "/data" else word for word in self._words]
         return [super().command()[0], *words, "--bind", HOST, "--port", str(self.port)]
+
+
+def invoked(program: Command, arguments: Sequence[str], *, env: Mapping[str, str] | None = None) -> Result:
+    """Run a program in this process, in a thread of its own: in this one a loop of other tests' fixtures may run."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(CliRunner().invoke, program, arguments, env=env).result()
 
 
 @dataclass
@@ -154,7 +162,7 @@ class Stack:
     def run(self, job: str, *more: str) -> None:
         """Run a job of the deployment by its own command; in this process, for starting Python takes longer than it."""
         name, *arguments = self.compose["services"][job]["command"]
-        result = CliRunner().invoke(_PROGRAMS[name], [*arguments, *more], env=self.environment(job))
+        result = invoked(_PROGRAMS[name], [*arguments, *more], env=self.environment(job))
         assert result.exit_code == 0, result.output
 
     def start(self, service: str) -> Running:

@@ -12,10 +12,9 @@ from typing import Any
 
 import httpx2
 import pytest
-from click.testing import CliRunner
 from deploy.files import DEPLOY, PROCESSES, stages
 from deploy.gateway import gateway
-from deploy.stack import HOST, Stack, program, wait_until_ready
+from deploy.stack import HOST, Stack, invoked, program, wait_until_ready
 
 from ticketkit.cli import main
 from ticketkit.services.catalogue import ServiceName
@@ -64,7 +63,7 @@ def test_pages_come_from_the_web_client_that_asks_the_services_through_the_gatew
 
 def test_doctor_finds_nothing_wrong_with_the_processes_together(stack: Stack, tmp_path: Path) -> None:
     named = [f"{name}={_env_file(stack, name, tmp_path)}" for name in PROCESSES if name in set(ServiceName)]
-    done = CliRunner().invoke(main, ["doctor", "--json", *named])
+    done = invoked(main, ["doctor", "--json", *named])
     found = [one["what"] for one in json.loads(done.stdout)["findings"] if one["severity"] != "note"]
     assert [what for what in found if "play money" not in what] == [], done.stdout
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from sqlalchemy import MetaData, func, literal_column, or_, select, tuple_
+from sqlalchemy import MetaData, func, literal_column, or_, select, text, tuple_
 
 from ticketkit.backends.codec import decode_answer
 from ticketkit.backends.storage import Answer, Page, TicketQuery, TicketSort, Totals
@@ -25,7 +25,7 @@ from ticketkit.domain.entities import (
 from ticketkit_sql import cursors
 from ticketkit_sql.batch import fetch
 from ticketkit_sql.rows import ROWS, micros, time_of
-from ticketkit_sql.tables import tables
+from ticketkit_sql.tables import SHORT, SHORT_REFERENCE, tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -165,6 +165,8 @@ def webhooks_about(connection: Connection, *, references: Sequence[str], limit: 
     """Webhooks about these objects of a payment provider, oldest first."""
     table = _table("webhook")
     wanted = _select("webhook").where(table.c.reference.in_(references)).order_by(table.c.received_at, table.c.id)
+    if all(len(reference) <= SHORT for reference in references):
+        wanted = wanted.where(text(SHORT_REFERENCE))
     return _entities(connection, Webhook, wanted.limit(limit))
 
 

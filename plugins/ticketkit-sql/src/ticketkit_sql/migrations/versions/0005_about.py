@@ -14,7 +14,7 @@ down_revision = "0004"
 def upgrade() -> None:
     op.add_column("ticketkit_outbox", sa.Column("actor", sa.Text(), nullable=True))
     _index("outbox", "about", ["subject", "seq"], "published_at IS NOT NULL")
-    _index("webhooks", "about", ["reference", "received_at", "id"], "reference IS NOT NULL")
+    _index("webhooks", "about", ["reference", "received_at", "id"], "length(reference) <= 255")
     if op.get_bind().dialect.name == "postgresql":
         for statement in (*functions.drop(), *functions.create()):
             op.execute(statement)
