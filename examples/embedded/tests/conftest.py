@@ -38,7 +38,7 @@ async def created(server_url: str, *, template: str = "template1") -> AsyncItera
     await server.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: its loop would run beside tests that start one of their own
 async def season_url(postgresql_url: str) -> AsyncIterator[str]:
     """A database in which the app has started once: to make all tables for each test would take longer than most."""
     async with created(postgresql_url) as url:
@@ -55,7 +55,7 @@ async def database_url(postgresql_url: str, season_url: str) -> AsyncIterator[st
         yield url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: its loop would run beside tests that start one of their own
 async def app(postgresql_url: str, season_url: str) -> AsyncIterator[FastAPI]:
     """The app, started, on a database of its own; each test has its own people and its own shows."""
     async with created(postgresql_url, template=urlsplit(season_url).path.strip("/")) as url:
