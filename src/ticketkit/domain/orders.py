@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ticketkit.domain.decision import Changes, Command, Fact, Need, State
+from ticketkit.domain.drafting import Draft, ticket_lines
 from ticketkit.domain.entities import (
     CancelReason,
     Holds,
@@ -31,7 +32,7 @@ from ticketkit.domain.errors import Conflict, InvalidInput, InvalidMoney, LimitR
 from ticketkit.domain.tickets import unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from ticketkit.domain.policy import Policy
@@ -105,7 +106,7 @@ def place(
         created_at=state.now,
     )
     _check_currency(order.lines)
-    draft = _Draft(state)
+    draft = Draft(state)
     for old, reason in in_the_way:
         draft.cancel(old, reason)
     draft.lock(order)
@@ -133,7 +134,7 @@ def keep(state: State, order_id: str, *, buyer_id: str, ticket_ids: Sequence[str
     dropped = [id for id in order.ticket_ids if id not in ticket_ids]
     if not dropped:
         return Changes(answer=(order, *(state.require(Ticket, id) for id in order.ticket_ids)))
-    draft = _Draft(state)
+    draft = Draft(state)
     draft.drop(order, dropped)
     return draft.changes(answer=draft.order(order.id), tickets=True)
 
@@ -150,7 +151,7 @@ def cancel(state: State, order_id: str, *, buyer_id: str) -> Changes | Need:
         return Changes(answer=(order,))
     if order.status is not OrderStatus.CREATED:
         raise closed(order)
-    return _cancelled(state, order, CancelReason.BUYER)
+    return cancelled(state, order, CancelReason.BUYER)
 
 
 def prolong(state: State, order_id: str, *, buyer_id: str) -> Changes | Need:
@@ -192,7 +193,7 @@ def call_off(
         return Changes(answer=(order,))
     if order.status is not OrderStatus.CREATED:
         raise closed(order)
-    return _cancelled(state, replace(order, extra={**order.extra, **(extra or {})}), reason)
+    return cancelled(state, replace(order, extra={**order.extra, **(extra or {})}), reason)
 
 
 def expire(state: State, order_id: str) -> Changes | Need:
@@ -200,7 +201,7 @@ def expire(state: State, order_id: str) -> Changes | Need:
     order = state.get(Order, order_id)
     if order is None or not stale(order, state.now):
         return Changes()
-    return _cancelled(state, order, CancelReason.EXPIRED)
+    return cancelled(state, order, CancelReason.EXPIRED)
 
 
 def own(state: State, order_id: str, buyer_id: str) -> Order:
@@ -244,7 +245,7 @@ def void(state: State, order_id: str) -> Changes | Need:
     off = called_off(state, order)
     if not off or order.released or order.status in (OrderStatus.CANCELLED, OrderStatus.AWAITING_PAYMENT):
         return Changes(answer=(order,))
-    draft = _Draft(state, off)
+    draft = Draft(state, off)
     if order.status is OrderStatus.CREATED:
         draft.cancel(order, CancelReason.EVENT_CANCELLED)
     else:
@@ -254,7 +255,7 @@ def void(state: State, order_id: str) -> Changes | Need:
 
 def event_keys(order: Order) -> tuple[Key, ...]:
     """The live events of an order's tickets."""
-    return tuple(LiveEvent.key(id) for id in sorted({line.event_id for line in _ticket_lines(order) if line.event_id}))
+    return tuple(LiveEvent.key(id) for id in sorted({line.event_id for line in ticket_lines(order) if line.event_id}))
 
 
 def called_off(state: State, order: Order) -> frozenset[str]:
@@ -263,16 +264,13 @@ def called_off(state: State, order: Order) -> frozenset[str]:
     return frozenset(event.id for event in found if event is not None and event.status is LiveEventStatus.CANCELLED)
 
 
-def without(order: Order, event_ids: Collection[str]) -> tuple[Line, ...]:
-    """The lines of an order that stay when live events are cancelled: none when no ticket is left."""
-    gone = {line.ticket_id for line in _ticket_lines(order) if line.event_id in event_ids}
-    left = tuple(line for line in order.lines if line.ticket_id is None or line.ticket_id not in gone)
-    return left if any(line.kind is LineKind.TICKET for line in left) else ()
-
-
 def cancelled(state: State, order: Order, reason: CancelReason, *, off: frozenset[str] = frozenset()) -> Changes | Need:
     """The changes that cancel an order for a reason: tickets free, or withdrawn if their live event is `off`."""
-    return _cancelled(state, order, reason, off)
+    if need := state.missing(order_keys(order)):
+        return need
+    draft = Draft(state, off)
+    draft.cancel(order, reason)
+    return draft.changes(answer=draft.order(order.id))
 
 
 def completed(state: State, order: Order, *, released: bool = False) -> Changes | Need:
@@ -282,7 +280,7 @@ def completed(state: State, order: Order, *, released: bool = False) -> Changes 
     """
     if need := state.missing(order_keys(order), shared=event_keys(order)):
         return need
-    draft = _Draft(state, called_off(state, order))
+    draft = Draft(state, called_off(state, order))
     draft.sell(order)
     draft.void(draft.order(order.id))
     if released and not draft.order(order.id).released:
@@ -299,7 +297,7 @@ def refunded(state: State, order: Order) -> Changes | Need:
         return Changes()
     if need := state.missing(order_keys(order)):
         return need
-    draft = _Draft(state)
+    draft = Draft(state)
     draft.release(order)
     return draft.changes(answer=draft.order(order.id))
 
@@ -311,14 +309,6 @@ def holds_all(state: State, order: Order) -> bool:
         if ticket.status is not TicketStatus.LOCKED or ticket.order_id != order.id:
             return False
     return True
-
-
-def _cancelled(state: State, order: Order, reason: CancelReason, off: frozenset[str] = frozenset()) -> Changes | Need:
-    if need := state.missing(order_keys(order)):
-        return need
-    draft = _Draft(state, off)
-    draft.cancel(order, reason)
-    return draft.changes(answer=draft.order(order.id))
 
 
 def _check_open(state: State, order: Order) -> None:
@@ -438,132 +428,3 @@ def _line(ticket: Ticket) -> Line:
         seat=ticket.seat,
         seller_id=ticket.seller_id,
     )
-
-
-class _Draft:
-    """Collects changes of several orders that may touch the same tickets and holds.
-
-    Args:
-        state: Holds them.
-        off: Cancelled live events: what would be free of their tickets is withdrawn.
-    """
-
-    def __init__(self, state: State, off: frozenset[str] = frozenset()) -> None:
-        self._state, self._off = state, off
-        self._tickets: dict[str, Ticket] = {}
-        self._orders: dict[str, Order] = {}
-        self._holds: dict[str, Holds] = {}
-        self._facts: dict[Key, Fact] = {}
-
-    def order(self, id: str) -> Order:
-        return self._orders[id]
-
-    def cancel(self, order: Order, reason: CancelReason) -> None:
-        self._put_order(replace(order, status=OrderStatus.CANCELLED, reason=reason), "order.cancelled")
-        self._free(order, order.ticket_ids)
-
-    def drop(self, order: Order, ticket_ids: Sequence[str]) -> None:
-        lines = tuple(line for line in order.lines if line.ticket_id not in ticket_ids)
-        self._put_order(replace(order, lines=lines), "order.updated")
-        self._free(order, ticket_ids)
-
-    def lock(self, order: Order) -> None:
-        self._put_order(order, "order.created")
-        for id in order.ticket_ids:
-            self._put_ticket(replace(self._ticket(id), status=TicketStatus.LOCKED, order_id=order.id), "ticket.locked")
-        for event_id, number in _per_event(order).items():
-            holds = self._hold(order, event_id)
-            if holds.count + number > order.policy.tickets_on_hold:
-                most = order.policy.tickets_on_hold
-                msg = f"You can have at most {most} tickets on hold for one live event."
-                raise LimitReached(msg, code="too_many_on_hold", most=most, on_hold=holds.count, live_event_id=event_id)
-            self._holds[holds.id] = replace(holds, orders=(*holds.orders, (order.id, number)))
-
-    def sell(self, order: Order) -> None:
-        self._put_order(replace(order, status=OrderStatus.COMPLETED), "order.completed")
-        for id in order.ticket_ids:
-            ticket = self._ticket(id)
-            if ticket.order_id == order.id:
-                self._put_ticket(replace(ticket, status=TicketStatus.SOLD), "ticket.sold")
-        self._lift(order, order.ticket_ids)
-
-    def release(self, order: Order) -> None:
-        self._put_order(replace(order, released=True), self._fact(order))
-        self._take_back(order, order.ticket_ids)
-
-    def void(self, order: Order) -> None:
-        gone = [line.ticket_id for line in _ticket_lines(order) if line.event_id in self._off and line.ticket_id]
-        if not gone:
-            return
-        left = without(order, self._off)
-        changed = replace(order, lines=left or order.lines, released=not left, reason=CancelReason.EVENT_CANCELLED)
-        self._put_order(changed, self._fact(order))
-        self._take_back(order, gone)
-
-    def changes(self, *, answer: Order, tickets: bool = False) -> Changes:
-        of_order = tuple(self._ticket(id) for id in answer.ticket_ids) if tickets else ()
-        return Changes(
-            put=(*self._orders.values(), *self._tickets.values(), *self._holds.values()),
-            facts=tuple(self._facts.values()),
-            answer=(answer, *of_order),
-        )
-
-    def _free(self, order: Order, ticket_ids: Iterable[str]) -> None:
-        for id in ticket_ids:
-            ticket = self._ticket(id)
-            if ticket.status is TicketStatus.LOCKED and ticket.order_id == order.id:
-                self._open_up(ticket, "ticket.unlocked")
-        self._lift(order, ticket_ids)
-
-    def _take_back(self, order: Order, ticket_ids: Iterable[str]) -> None:
-        for id in ticket_ids:
-            ticket = self._ticket(id)
-            if ticket.status is TicketStatus.SOLD and ticket.order_id == order.id:
-                self._open_up(ticket, "ticket.released")
-
-    def _open_up(self, ticket: Ticket, fact: str) -> None:
-        if ticket.event_id in self._off:
-            self._put_ticket(replace(ticket, status=TicketStatus.WITHDRAWN, order_id=None), "ticket.withdrawn")
-        else:
-            free = replace(ticket, status=TicketStatus.AVAILABLE, order_id=None, admitted_at=None)
-            self._put_ticket(free, fact)
-
-    def _lift(self, order: Order, ticket_ids: Iterable[str]) -> None:
-        gone = set(ticket_ids)
-        left = _per_event(replace(order, lines=tuple(line for line in order.lines if line.ticket_id not in gone)))
-        for event_id in _per_event(order):
-            holds = self._hold(order, event_id)
-            others = tuple(pair for pair in holds.orders if pair[0] != order.id)
-            mine = ((order.id, left[event_id]),) if event_id in left else ()
-            self._holds[holds.id] = replace(holds, orders=(*others, *mine))
-
-    def _ticket(self, id: str) -> Ticket:
-        return self._tickets.get(id) or self._state.require(Ticket, id)
-
-    def _hold(self, order: Order, event_id: str | None) -> Holds:
-        id = holds_id(order.buyer_id, event_id)
-        return self._holds.get(id) or self._state.get(Holds, id) or Holds(id=id)
-
-    def _fact(self, order: Order) -> str:
-        """What is told of an order whose tickets are taken back: what this draft tells already, or that it changed."""
-        told = self._facts.get(key_of(order))
-        return "order.updated" if told is None else told.name
-
-    def _put_order(self, order: Order, name: str) -> None:
-        self._orders[order.id] = order
-        self._facts[key_of(order)] = Fact(name, key_of(order))
-
-    def _put_ticket(self, ticket: Ticket, name: str) -> None:
-        self._tickets[ticket.id] = ticket
-        self._facts[key_of(ticket)] = Fact(name, key_of(ticket))
-
-
-def _ticket_lines(order: Order) -> list[Line]:
-    return [line for line in order.lines if line.kind is LineKind.TICKET]
-
-
-def _per_event(order: Order) -> dict[str | None, int]:
-    counts: dict[str | None, int] = {}
-    for line in _ticket_lines(order):
-        counts[line.event_id] = counts.get(line.event_id, 0) + 1
-    return counts

@@ -25,6 +25,7 @@ from ticketkit.backends.errors import OutcomeUnknown, Unavailable
 from ticketkit.backends.storage import TicketQuery, TicketSort
 from ticketkit.domain import orders, tickets
 from ticketkit.domain.decision import Keys
+from ticketkit.domain.drafting import without
 from ticketkit.domain.entities import LiveEvent, Order, OrderStatus, Ticket, TicketStatus
 from ticketkit.domain.money import Money, total
 
@@ -88,7 +89,7 @@ class _Count:
         self._orders[status] += 1
         if status is OrderStatus.COMPLETED:
             currency = order.total.currency
-            left = sum(line.amount.minor for line in orders.without(order, {self.event.id}))
+            left = sum(line.amount.minor for line in without(order, {self.event.id}))
             self._amounts.setdefault(currency, []).append(Money(order.total.minor - left, currency))
 
     def result(self) -> Cancellation:

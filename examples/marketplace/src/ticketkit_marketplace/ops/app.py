@@ -21,13 +21,13 @@ from ticketkit_marketplace.ops import sessions
 from ticketkit_marketplace.ops.pages import PAGES, ends
 from ticketkit_marketplace.ops.plots import number
 from ticketkit_marketplace.ops.sampling import Sampler
-from ticketkit_marketplace.ops.visit import HOME, NoOperator, Page, SignInFirst, Visit
+from ticketkit_marketplace.ops.visit import HOME, NoOperator, Page, Visit
 from ticketkit_marketplace.ops.wording import duration, left, seconds
 from ticketkit_marketplace.web.api import Away, Refused
 from ticketkit_marketplace.web.assets import Assets
+from ticketkit_marketplace.web.incoming import SignInFirst, request_id
 from ticketkit_marketplace.web.rendering import environment
 from ticketkit_marketplace.web.security import Guard
-from ticketkit_marketplace.web.visit import request_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -114,7 +114,7 @@ class Ops:
 
     def _visit(self, request: Request) -> Visit:
         token = request.cookies.get(sessions.COOKIE)
-        return Visit(self, request, self.desk.api.as_visitor(request, request_id(request), token=token))
+        return Visit(request, self.desk.api.as_visitor(request, request_id(request), token=token), self)
 
     async def _refused(self, request: Request, error: Exception) -> Response:
         return ends.page_of(self._visit(request), error)

@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
-from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, Response
 
 from ticketkit.ids import is_id
 from ticketkit_marketplace.ops import sessions
-from ticketkit_marketplace.web.forms import Form
-from ticketkit_marketplace.web.security import check_same_origin
+from ticketkit_marketplace.web.incoming import DONE, Incoming, SignInFirst
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
-
     from ticketkit_marketplace.ops.app import Ops
     from ticketkit_marketplace.ops.desk import Desk
     from ticketkit_marketplace.ops.sampling import Sampler
     from ticketkit_marketplace.ops.sessions import Who
-    from ticketkit_marketplace.web.api import Visitor
 
 log = logging.getLogger("ticketkit_marketplace.ops")
 
 HOME: Final = "/ops"
-DONE: Final = "done"
-"""Parameter that says what was just done; see `NOTICES`."""
 NOTICES: Final[Mapping[str, str]] = {
     "signed-in": "You are signed in.",
     "signed-out": "You are signed out.",
@@ -44,29 +37,21 @@ NOTICES: Final[Mapping[str, str]] = {
 """What pages say after a redirect, by its word in the address."""
 
 
-class SignInFirst(Exception):
-    """Nobody is signed in."""
-
-
 class NoOperator(Exception):
     """Somebody is signed in, without the role."""
 
 
 @dataclass(slots=True)
-class Visit:
+class Visit(Incoming):
     """A request with all that a page needs.
 
     Attributes:
         ops: The operations page.
-        api: ticketkit's API, in the name of who is signed in.
         who: Who is signed in.
     """
 
     ops: Ops
-    request: Request
-    api: Visitor
     who: Who | None = None
-    _form: Form | None = field(default=None, repr=False)
 
     @property
     def desk(self) -> Desk:
@@ -91,17 +76,6 @@ class Visit:
         return id
 
     @property
-    def query(self) -> Mapping[str, str]:
-        """Parameters of the address, trimmed."""
-        return {name: value.strip() for name, value in self.request.query_params.items()}
-
-    @property
-    def here(self) -> str:
-        """Path and parameters of this page, without what was just done."""
-        kept = [(name, value) for name, value in self.request.query_params.multi_items() if name != DONE]
-        return self.request.url.path + (f"?{urlencode(kept)}" if kept else "")
-
-    @property
     def me(self) -> Who:
         """The operator.
 
@@ -114,17 +88,6 @@ class Visit:
         if not self.who.operator:
             raise NoOperator
         return self.who
-
-    async def form(self) -> Form:
-        """The form that was sent.
-
-        Raises:
-            HTTPException: Another site sent it (403), or it can't be read (400, 413).
-        """
-        check_same_origin(self.request.scope)
-        if self._form is None:
-            self._form = await Form.sent(self.request)
-        return self._form
 
     def note(self, what: str, **about: object) -> None:
         """Log an action: who, what, and about which."""
@@ -142,17 +105,6 @@ class Visit:
         made = self.ops.templates.get_template(template)
         text = made.render(visit=self, who=self.who, notice=notice, now=self.desk.clock.now(), **values)
         return self.with_cookies(HTMLResponse(text, status, headers={"cache-control": "no-store"}))
-
-    def go(self, path: str, *, done: str | None = None) -> Response:
-        """A redirect after a form (303).
-
-        Args:
-            path: Of this site.
-            done: A word of `NOTICES`.
-        """
-        if done is not None:
-            path += ("&" if "?" in path else "?") + urlencode({DONE: done})
-        return self.with_cookies(RedirectResponse(path, 303, headers={"cache-control": "no-store"}))
 
     def with_cookies(self, response: Response) -> Response:
         """Pass on the session that the API has begun, renewed or ended."""

@@ -14,12 +14,13 @@ from starlette.routing import BaseRoute, Route
 
 from ticketkit.backends.clock import Clock, SystemClock
 from ticketkit_marketplace.web.api import Away, Refused
+from ticketkit_marketplace.web.incoming import SignInFirst, request_id
 from ticketkit_marketplace.web.pages import PAGES, ends
 from ticketkit_marketplace.web.security import Guard
 from ticketkit_marketplace.web.site import Site
 from ticketkit_marketplace.web.streams import live
 from ticketkit_marketplace.web.topics import PATH
-from ticketkit_marketplace.web.visit import Page, SignInFirst, Visit, request_id
+from ticketkit_marketplace.web.visit import Page, Visit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -89,7 +90,7 @@ class Web:
         return answer
 
     def _visit(self, request: Request) -> Visit:
-        return Visit(self.site, request, self.site.api.as_visitor(request, request_id(request)))
+        return Visit(request, self.site.api.as_visitor(request, request_id(request)), self.site)
 
     async def _refused(self, request: Request, error: Exception) -> Response:
         visit = self._visit(request)

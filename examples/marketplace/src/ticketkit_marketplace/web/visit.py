@@ -8,22 +8,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, Response
 
-from ticketkit_marketplace.web.forms import Form
-from ticketkit_marketplace.web.security import REQUEST_ID, check_same_origin
+from ticketkit_marketplace.web.incoming import DONE, Incoming, SignInFirst
 from ticketkit_marketplace.web.topics import address_of
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
-
     from ticketkit.http.shapes import User
-    from ticketkit_marketplace.web.api import Visitor
     from ticketkit_marketplace.web.site import Site
     from ticketkit_marketplace.web.topics import Topic
 
-DONE: Final = "done"
-"""Parameter that says what the visitor has just done; see `NOTICES`."""
 NOTICES: Final[Mapping[str, str]] = {
     "signed-up": "Your account is ready, and you are signed in.",
     "signed-in": "You are signed in.",
@@ -41,27 +35,19 @@ NOTICES: Final[Mapping[str, str]] = {
 _SIGNING: Final = ("/sign-in", "/sign-up", "/sign-out")
 
 
-class SignInFirst(Exception):
-    """This page is for who is signed in."""
-
-
 @dataclass(slots=True)
-class Visit:
+class Visit(Incoming):
     """A request with all that a page needs.
 
     Attributes:
         site: The parts of the web client.
-        api: ticketkit's API, in the name of the visitor.
         user: Who is signed in.
         since: The hub's moment when the visit began: nothing that was read is older.
     """
 
     site: Site
-    request: Request
-    api: Visitor
     user: User | None = None
     since: str = field(init=False)
-    _form: Form | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Remember when."""
@@ -71,17 +57,6 @@ class Visit:
     def id(self) -> str:
         """The id in the path."""
         return str(self.request.path_params["id"])
-
-    @property
-    def query(self) -> Mapping[str, str]:
-        """Parameters of the address, trimmed."""
-        return {name: value.strip() for name, value in self.request.query_params.items()}
-
-    @property
-    def here(self) -> str:
-        """Path and parameters of this page, without what was just done."""
-        kept = [(name, value) for name, value in self.request.query_params.multi_items() if name != DONE]
-        return self.request.url.path + (f"?{urlencode(kept)}" if kept else "")
 
     @property
     def onward(self) -> str:
@@ -115,17 +90,6 @@ class Visit:
         if self.api.has_session:
             self.user = (await self.api.get("/api/users/currentuser"))["currentUser"]
 
-    async def form(self) -> Form:
-        """The form that was sent.
-
-        Raises:
-            HTTPException: Another site sent it (403), or it can't be read (400, 413).
-        """
-        check_same_origin(self.request.scope)
-        if self._form is None:
-            self._form = await Form.sent(self.request)
-        return self._form
-
     def page(
         self,
         template: str,
@@ -151,23 +115,6 @@ class Visit:
         text = made.render(visit=self, user=self.user, notice=notice, shows=shows, live=live, **values)
         kept = {"cache-control": "no-store" if self.api.has_session else "no-cache"}
         return self.with_cookies(HTMLResponse(text, status, headers={**kept, **(headers or {})}))
-
-    def go(self, path: str, *, done: str | None = None) -> Response:
-        """A redirect after a form (303).
-
-        Args:
-            path: Of this site.
-            done: A word of `NOTICES`.
-        """
-        if done is not None:
-            path += ("&" if "?" in path else "?") + urlencode({DONE: done})
-        return self.with_cookies(RedirectResponse(path, 303, headers={"cache-control": "no-store"}))
-
-    def with_cookies(self, response: Response) -> Response:
-        """Pass on the cookies that the API has set."""
-        for cookie in self.api.cookies:
-            response.raw_headers.append((b"set-cookie", cookie.encode("latin-1")))
-        return response
 
 
 Handler: TypeAlias = Callable[[Visit], Awaitable[Response]]
@@ -211,8 +158,3 @@ def local(path: str, default: str = "/") -> str:
     """A path to go back to, if it is one of this site and no address of another."""
     inside = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
     return path if inside else default
-
-
-def request_id(request: Request) -> str:
-    """The id of a request."""
-    return str(request.scope.get(REQUEST_ID, ""))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
@@ -11,30 +11,15 @@ from starlette.exceptions import HTTPException
 from ticketkit.backends.errors import OutcomeUnknown, Unavailable
 from ticketkit.backends.storage import BadCursor
 from ticketkit.domain.errors import Conflict, DomainError, NotFound
-from ticketkit_marketplace.ops.visit import HOME, NoOperator, SignInFirst
+from ticketkit_marketplace.ops.visit import HOME, NoOperator
 from ticketkit_marketplace.web.api import Away, Refused
-from ticketkit_marketplace.web.visit import request_id
+from ticketkit_marketplace.web.end import FOREIGN, MALFORMED, End
+from ticketkit_marketplace.web.incoming import SignInFirst, request_id
 
 if TYPE_CHECKING:
     from starlette.responses import Response
 
     from ticketkit_marketplace.ops.visit import Visit
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class End:
-    """A page that says why it does not go on, and what to do.
-
-    Attributes:
-        title: Heading.
-        text: What has happened, or has not.
-        advice: What to do.
-    """
-
-    status: int
-    title: str
-    text: str
-    advice: str = ""
 
 
 NO_OPERATOR: Final = End(
@@ -47,18 +32,6 @@ NOT_FOUND: Final = End(
     status=404,
     title="There is nothing here",
     text="The address may be mistyped, or what was here is gone.",
-)
-FOREIGN: Final = End(
-    status=403,
-    title="This came from another site",
-    text="Another site tried to do this in your name, so nothing was done.",
-    advice="If it was you, do it again from here.",
-)
-MALFORMED: Final = End(
-    status=400,
-    title="This could not be read",
-    text="Your browser sent something that this page does not understand. Nothing was done.",
-    advice="Go back, load the page anew and try again.",
 )
 AWAY: Final = End(
     status=503,

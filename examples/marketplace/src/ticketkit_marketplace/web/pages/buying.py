@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from ticketkit_marketplace.web.api import Refused
+from ticketkit_marketplace.web.end import End
 from ticketkit_marketplace.web.forms import Form
 from ticketkit_marketplace.web.pages import ends
-from ticketkit_marketplace.web.pages.ends import End
 from ticketkit_marketplace.web.rendering import time
 from ticketkit_marketplace.web.visit import Visit
 

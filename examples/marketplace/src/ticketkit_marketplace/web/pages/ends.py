@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
 
 from ticketkit_marketplace.web.api import Away, Refused
-from ticketkit_marketplace.web.visit import SignInFirst, request_id
+from ticketkit_marketplace.web.end import FOREIGN, MALFORMED, End
+from ticketkit_marketplace.web.incoming import SignInFirst, request_id
 
 if TYPE_CHECKING:
     from starlette.responses import Response
 
     from ticketkit_marketplace.web.visit import Visit
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class End:
-    """A page that says why it does not go on, and what to do.
-
-    Attributes:
-        title: Heading.
-        text: What has happened, or has not.
-        advice: What to do.
-    """
-
-    status: int
-    title: str
-    text: str
-    advice: str = ""
 
 
 NOT_FOUND: Final = End(
@@ -41,18 +25,6 @@ NOT_FOUND: Final = End(
 )
 TOO_LARGE: Final = End(
     status=413, title="That is too large", text="Nothing was sent on.", advice="Send less, or split the file."
-)
-FOREIGN: Final = End(
-    status=403,
-    title="This came from another site",
-    text="Another site tried to do this in your name, so nothing was done.",
-    advice="If it was you, do it again from here.",
-)
-MALFORMED: Final = End(
-    status=400,
-    title="This could not be read",
-    text="Your browser sent something that this site does not understand. Nothing was done.",
-    advice="Go back, load the page anew and try again.",
 )
 METHOD: Final = End(
     status=405, title="This does not work here", text="The page can't be used in that way.", advice=NOT_FOUND.advice
